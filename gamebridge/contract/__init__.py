@@ -1,0 +1,39 @@
+"""All that a plugin author imports: the Game contract, records and hooks. Numpy and pluggy only."""
+
+from gamebridge.contract import seeding, specs
+from gamebridge.contract.game import FIRST, LAST, MID, Game, TimeStep, Wrapper, new_time_step
+from gamebridge.contract.hookspecs import hookimpl
+from gamebridge.contract.records import (
+    API_VERSION,
+    AgentNeeds,
+    AgentRecord,
+    AgentRequest,
+    GameFamily,
+    GameRecord,
+    GameRequest,
+    NoSettings,
+)
+from gamebridge.contract.specs import ArraySpec, TelemetrySpec
+
+__all__ = [
+    "API_VERSION",
+    "FIRST",
+    "LAST",
+    "MID",
+    "AgentNeeds",
+    "AgentRecord",
+    "AgentRequest",
+    "ArraySpec",
+    "Game",
+    "GameFamily",
+    "GameRecord",
+    "GameRequest",
+    "NoSettings",
+    "TelemetrySpec",
+    "TimeStep",
+    "Wrapper",
+    "hookimpl",
+    "new_time_step",
+    "seeding",
+    "specs",
+]

@@ -1,0 +1,169 @@
+"""What plugins yield: frozen records that tell what there is and how to make it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from gamebridge.contract import game
+
+API_VERSION = 1
+
+_GAME_ID = re.compile(r"[a-z0-9_]+/[A-Za-z0-9_.:/<>-]+")
+_AGENT_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+Actions = Literal["discrete", "continuous"]
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """The settings of a game or agent that has none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GameRequest:
+    """What a game's `make` is asked for.
+
+    Attributes:
+      game_id: the id that was asked for, such as "gym/CartPole-v1".
+      num_slots: B, how many slots the game must have. A `make` that returns an
+        environment of one slot (gymnasium, gym, dm_env, PyEnvironment) is called once
+        a slot.
+      picture: whether `render` will be called.
+      settings: an instance of the record's `settings` class.
+    """
+
+    game_id: str
+    num_slots: int
+    picture: bool
+    settings: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class GameRecord:
+    """A game that a plugin brings.
+
+    Attributes:
+      id: "<plugin>/<thing>", such as "racing/oval".
+      summary: one line for `gamebridge games`.
+      make: returns a `Game` of `request.num_slots` slots, or one gymnasium, gym,
+        dm_env or TF-Agents environment, which the host adapts. Heavy imports belong
+        inside it.
+      settings: a frozen dataclass, each field with a default.
+      wrappers: defaults of the wrapper settings, such as {"action_repeat": 4}.
+      presets: agent id -> settings of that agent that suit this game.
+    """
+
+    id: str
+    summary: str
+    make: Callable[[GameRequest], game.Game | Any]
+    settings: type[Any] = NoSettings
+    wrappers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Checks what can be checked without making the game.
+
+        Raises:
+          ValueError: the id is not of the form "<plugin>/<thing>".
+          TypeError: `make` cannot be called or `settings` is not a dataclass.
+        """
+        if not isinstance(self.id, str) or not _GAME_ID.fullmatch(self.id):
+            raise ValueError(
+                f"game id {self.id!r}: expected '<plugin>/<thing>', such as 'racing/oval'."
+            )
+        _check_record(self.id, self.make, self.settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class GameFamily:
+    """An open family of games, listed by its pattern; `gamebridge_find_game` makes the records.
+
+    Attributes:
+      pattern: for people, such as "gym/<id>".
+      summary: one line for `gamebridge games`.
+    """
+
+    pattern: str
+    summary: str
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentNeeds:
+    """What an agent can play.
+
+    Attributes:
+      actions: the kinds of actions it can give: one integer out of a few ("discrete"),
+        one bounded array of floats ("continuous").
+    """
+
+    actions: tuple[Actions, ...] = ("discrete", "continuous")
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentRequest:
+    """What an agent's `make` is asked for.
+
+    Attributes:
+      time_step_spec: TF-Agents' time step spec of the fitted game, no batch axis.
+      action_spec: TF-Agents' action spec of the fitted game, no batch axis.
+      num_slots: B, the batch size of collection.
+      seed: fixes the networks' first weights.
+      settings: an instance of the record's `settings` class.
+    """
+
+    time_step_spec: Any
+    action_spec: Any
+    num_slots: int
+    seed: int
+    settings: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentRecord:
+    """An agent that a plugin brings.
+
+    Attributes:
+      id: lower case, such as "dqn-rnn".
+      summary: one line for `gamebridge agents`.
+      make: returns a learner (`gamebridge.training.learners`). Heavy imports belong
+        inside it.
+      needs: which games it can play.
+      settings: a frozen dataclass, each field with a default.
+      presets: kind of observation ("image" or "vector") -> settings that suit it.
+      num_slots: how many slots it collects with unless told otherwise.
+    """
+
+    id: str
+    summary: str
+    make: Callable[[AgentRequest], Any]
+    needs: AgentNeeds = AgentNeeds()
+    settings: type[Any] = NoSettings
+    presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    num_slots: int = 8
+
+    def __post_init__(self) -> None:
+        """Checks what can be checked without making the agent.
+
+        Raises:
+          ValueError: the id is not lower case words joined by hyphens.
+          TypeError: `make` cannot be called or `settings` is not a dataclass.
+        """
+        if not isinstance(self.id, str) or not _AGENT_ID.fullmatch(self.id):
+            raise ValueError(f"agent id {self.id!r}: expected lower case, such as 'dqn-rnn'.")
+        _check_record(self.id, self.make, self.settings)
+
+
+def _check_record(record_id: str, make: object, settings: object) -> None:
+    if not callable(make):
+        raise TypeError(f"'{record_id}': make is {make!r}, which cannot be called.")
+    if not (isinstance(settings, type) and dataclasses.is_dataclass(settings)):
+        raise TypeError(
+            f"'{record_id}': settings is {settings!r}; expected a frozen dataclass "
+            "whose fields all have defaults."
+        )
+    for field in dataclasses.fields(settings):
+        if field.default is field.default_factory is dataclasses.MISSING:
+            raise TypeError(f"'{record_id}': the setting '{field.name}' has no default.")

@@ -1,0 +1,256 @@
+"""The door to TensorFlow: a Game as a batched TF-Agents environment, in Python or in the graph.
+
+Per-game PyEnvironments cost most of a TF-Agents step. `GamePyEnvironment` is one batched
+PyEnvironment, to be put under the stock `TFPyEnvironment`, a `PyDriver` or an `Actor`;
+`GameTFEnvironment` is the fast path: one `numpy_function` a batch and nothing around it.
+`make bench` measures both against the stock arrangements.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import tensorflow as tf  # noqa: TID253
+from tf_agents.environments import py_environment, tf_environment  # noqa: TID253
+from tf_agents.specs import array_spec, tensor_spec  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+
+from gamebridge import errors
+from gamebridge.contract import game as games
+from gamebridge.contract import specs
+from gamebridge.contract.specs import Array
+
+
+def to_array_spec(spec: specs.Spec) -> Any:
+    """Returns TF-Agents' nest of (bounded) array specs for a nest of ours."""
+
+    def convert(path: str, leaf: specs.ArraySpec) -> Any:
+        name = path.replace("/", "_") or leaf.name or None
+        if leaf.minimum is None and leaf.maximum is None:
+            return array_spec.ArraySpec(leaf.shape, leaf.dtype, name)
+        low, high = _dtype_range(leaf.dtype)
+        return array_spec.BoundedArraySpec(
+            leaf.shape,
+            leaf.dtype,
+            low if leaf.minimum is None else leaf.minimum,
+            high if leaf.maximum is None else leaf.maximum,
+            name,
+        )
+
+    paths = iter([path for path, _ in specs.named_leaves(spec)])
+    return specs.map_leaves(lambda leaf: convert(next(paths), leaf), spec)
+
+
+class GamePyEnvironment(py_environment.PyEnvironment):
+    """A Game under TF-Agents' PyEnvironment interface, batched.
+
+    Every row it hands out is a copy of its own: `numpy_function` gives TensorFlow an
+    alias of what it gets, and a game writes its rows in place.
+
+    It waits where rows are not valid (an agent that has not asked for a decision, a
+    player being replaced): only the invalid slots go on until all have something to
+    say, or `valid_timeout_s` is over.
+    """
+
+    def __init__(
+        self, game: games.Game, seeds: Array | None = None, valid_timeout_s: float = 300.0
+    ) -> None:
+        """Opens the door to `game` and takes over its closing.
+
+        Args:
+          game: any Game.
+          seeds: int64 [B], slot seeds of the first reset.
+          valid_timeout_s: how long rows may stay invalid, in seconds.
+        """
+        super().__init__(handle_auto_reset=False)
+        self.game = game
+        self.error: Exception | None = None
+        self._seeds = seeds
+        self._valid_timeout_s = valid_timeout_s
+        self._observation_spec = to_array_spec(game.observation_spec())
+        self._action_spec = to_array_spec(game.action_spec())
+
+    @property
+    def batched(self) -> bool:
+        """Always: a Game of one slot is a batch of one."""
+        return True
+
+    @property
+    def batch_size(self) -> int:
+        """The game's number of slots."""
+        return self.game.num_slots
+
+    def observation_spec(self) -> Any:
+        """One slot's observation as TF-Agents' specs."""
+        return self._observation_spec
+
+    def action_spec(self) -> Any:
+        """One slot's action as TF-Agents' specs."""
+        return self._action_spec
+
+    def should_reset(self, current_time_step: ts.TimeStep) -> bool:
+        """Never: slots restart by themselves, each when its own episode ended."""
+        return False
+
+    def restart(self, seeds: Array) -> None:
+        """Makes the next `reset` give every slot a new seed: int64 [B]."""
+        self._seeds = seeds
+        self._current_time_step = None
+
+    def start(self) -> games.TimeStep:
+        """Resets all slots, with the seeds that were given last if they are new."""
+        seeds, self._seeds = self._seeds, None
+        return self._play(self.game.reset, seeds)
+
+    def play(self, action: Any) -> games.TimeStep:
+        """Steps all slots; the rows are the game's own, good until the next call."""
+        return self._play(self.game.step, action)
+
+    def _play(self, call: Any, argument: Any) -> games.TimeStep:
+        # TensorFlow turns what is raised below it into its own error with a text; the
+        # original is kept here for `original_error`.
+        try:
+            time_step: games.TimeStep = call(argument)
+            if not time_step.valid.all():
+                time_step = self._wait_until_valid(argument, time_step)
+        except Exception as error:
+            self.error = error
+            raise
+        return time_step
+
+    def _wait_until_valid(self, action: Any, time_step: games.TimeStep) -> games.TimeStep:
+        deadline = time.monotonic() + self._valid_timeout_s
+        while not time_step.valid.all():
+            missing = ~time_step.valid
+            if time.monotonic() > deadline:
+                raise errors.GameError(
+                    f"{self.game.name}: slots {np.flatnonzero(missing).tolist()} had nothing to "
+                    f"say for {self._valid_timeout_s:g} s. Check that the game asks for "
+                    "decisions, or raise valid_timeout_s."
+                )
+            if not self.game.can_hold:
+                raise errors.GameError(
+                    f"{self.game.name}: slots {np.flatnonzero(missing).tolist()} have nothing to "
+                    "say, and the game cannot hold the other slots back meanwhile. Let the game "
+                    "itself wait until all its slots are valid."
+                )
+            if action is None:
+                action = specs.zeros(self.game.action_spec(), self.game.num_slots)
+            time_step = self.game.step(action, missing)
+        return time_step
+
+    def _reset(self) -> ts.TimeStep:
+        return _copied(self.start())
+
+    def _step(self, action: Any) -> ts.TimeStep:
+        return _copied(self.play(action))
+
+    def render(self, mode: str = "rgb_array") -> Array | None:
+        """Returns slot 0's picture, uint8 [height, width, 3]."""
+        return self.game.render(0)
+
+    def close(self) -> None:
+        """Closes the game."""
+        self.game.close()
+
+
+class GameTFEnvironment(tf_environment.TFEnvironment):
+    """A Game as a TF-Agents TFEnvironment: one `numpy_function` a batch.
+
+    For use inside and outside `tf.function`; stateful, so to be stepped from one place
+    at a time, like every TFEnvironment. The game's own error is kept in `error`.
+    """
+
+    def __init__(self, game: games.Game, seeds: Array | None = None) -> None:
+        """Opens the door to `game`; `seeds` int64 [B] are those of the first reset."""
+        self._env = GamePyEnvironment(game, seeds)
+        self._is_nested = not isinstance(game.observation_spec(), specs.ArraySpec)
+        self._current: list[Array] | None = None
+        super().__init__(
+            tensor_spec.from_spec(self._env.time_step_spec()),
+            tensor_spec.from_spec(self._env.action_spec()),
+            batch_size=game.num_slots,
+        )
+        flat_specs = tf.nest.flatten(self.time_step_spec())
+        self._dtypes = [spec.dtype for spec in flat_specs]
+        self._shapes = [[game.num_slots, *spec.shape] for spec in flat_specs]
+
+    @property
+    def game(self) -> games.Game:
+        """The game behind the door."""
+        return self._env.game
+
+    @property
+    def error(self) -> Exception | None:
+        """What the game raised last, if anything: TensorFlow only hands on its text."""
+        return self._env.error
+
+    def restart(self, seeds: Array) -> None:
+        """Resets every slot at once under a new seed: int64 [B]."""
+        self._env.restart(seeds)
+        self._current = self._rows(self._env.start())
+
+    def close(self) -> None:
+        """Closes the game. May be called twice."""
+        self._env.close()
+
+    def _current_time_step(self) -> ts.TimeStep:
+        def current() -> list[Array]:
+            if self._current is None:
+                self._current = self._rows(self._env.start())
+            return self._current
+
+        return self._pack(tf.numpy_function(current, [], self._dtypes))
+
+    def _reset(self) -> ts.TimeStep:
+        def reset() -> list[Array]:
+            self._current = self._rows(self._env.start())
+            return self._current
+
+        return self._pack(tf.numpy_function(reset, [], self._dtypes))
+
+    def _step(self, action: Any) -> ts.TimeStep:
+        def step(*leaves: Array) -> list[Array]:
+            nest = leaves[0] if flat_action else tf.nest.pack_sequence_as(spec, leaves)
+            self._current = self._rows(self._env.play(nest))
+            return self._current
+
+        spec = self.action_spec()
+        flat_action = isinstance(spec, tf.TypeSpec)
+        return self._pack(tf.numpy_function(step, tf.nest.flatten(action), self._dtypes))
+
+    def _rows(self, time_step: games.TimeStep) -> list[Array]:
+        # Copies: numpy_function may hand TensorFlow an alias of what it is given, and
+        # the game writes its rows in place.
+        observation = time_step.observation
+        leaves = specs.leaves(observation) if self._is_nested else [observation]
+        return [
+            time_step.step_type.copy(),
+            time_step.reward.copy(),
+            time_step.discount.copy(),
+            *(leaf.copy() for leaf in leaves),
+        ]
+
+    def _pack(self, tensors: list[tf.Tensor]) -> ts.TimeStep:
+        for tensor, shape in zip(tensors, self._shapes, strict=True):
+            tensor.set_shape(shape)
+        return tf.nest.pack_sequence_as(self.time_step_spec(), tensors)
+
+
+def _copied(time_step: games.TimeStep) -> ts.TimeStep:
+    return ts.TimeStep(
+        time_step.step_type.copy(),
+        time_step.reward.copy(),
+        time_step.discount.copy(),
+        specs.map_leaves(np.copy, time_step.observation),
+    )
+
+
+def _dtype_range(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    if dtype.kind == "b":
+        return False, True
+    return np.iinfo(dtype).min, np.iinfo(dtype).max

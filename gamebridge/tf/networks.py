@@ -1,0 +1,273 @@
+"""Networks for any observation: one encoder a leaf, joined, then the head an agent needs.
+
+Every leaf is made float32 inside the network, so that frames stay uint8 up to here:
+
+    frame (uint8 [H, W, C])            / 255, convolutions
+    one integer out of at most 1,024   one-hot
+    integers with few values each      one-hot each
+    any other bounded integers         scaled to [-1, 1]
+    floats                             as they are
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf  # noqa: TID253
+import tensorflow_probability as tfp
+from tf_agents.networks import network  # noqa: TID253
+from tf_agents.networks import utils as network_utils  # noqa: TID253
+from tf_agents.specs import tensor_spec  # noqa: TID253
+from tf_agents.utils import nest_utils  # noqa: TID253
+
+MAX_ONE_HOT = 1024
+
+Initializer = Callable[[], Any]
+
+
+def is_frame(spec: tf.TensorSpec) -> bool:
+    """Whether a leaf is a picture: uint8 [height, width, channels], 8 pixels a side or more."""
+    return spec.dtype == tf.uint8 and spec.shape.rank == 3 and min(spec.shape[:2]) >= 8
+
+
+def has_frames(observation_spec: Any) -> bool:
+    """Whether any leaf of a nest of tensor specs is a picture."""
+    return any(is_frame(spec) for spec in tf.nest.flatten(observation_spec))
+
+
+def orthogonal(seeds: Iterator[int], gain: float) -> Any:
+    """Returns an orthogonal initializer with a seed of its own."""
+    return tf.keras.initializers.Orthogonal(gain, seed=next(seeds))
+
+
+class Encoder(tf.keras.layers.Layer):
+    """Turns a nest of observations [N, ...] into one float32 vector [N, features].
+
+    Convolutions follow the frame's size: 8x8/4, 4x4/2, 3x3/1 (Mnih et al., Nature 2015)
+    from 36 pixels up, three 3x3 layers of stride 2 below.
+    """
+
+    def __init__(
+        self,
+        observation_spec: Any,
+        seed: int,
+        units: Sequence[int],
+        conv_filters: Sequence[int],
+        activation: str,
+    ) -> None:
+        """Builds the layers.
+
+        Args:
+          observation_spec: nest of tensor specs without batch axis.
+          seed: fixes the first weights.
+          units: sizes of the fully connected layers after the leaves are joined.
+          conv_filters: filters of the three convolutions.
+          activation: of the fully connected layers; convolutions use relu.
+        """
+        super().__init__()
+        seeds = itertools.count(seed)
+        self._specs = tf.nest.flatten(observation_spec)
+        self._convolutions = {
+            str(index): _convolutions(spec, seeds, conv_filters)
+            for index, spec in enumerate(self._specs)
+            if is_frame(spec)
+        }
+        gain = float(np.sqrt(2.0))
+        self._dense = [
+            tf.keras.layers.Dense(size, activation, kernel_initializer=orthogonal(seeds, gain))
+            for size in units
+        ]
+
+    def call(self, observation: Any) -> tf.Tensor:
+        """Encodes a batch: nest of [N, ...] to float32 [N, features]."""
+        parts = []
+        for index, (leaf, spec) in enumerate(
+            zip(tf.nest.flatten(observation), self._specs, strict=True)
+        ):
+            if is_frame(spec):
+                x = tf.cast(leaf, tf.float32) / 255.0
+                for layer in self._convolutions[str(index)]:
+                    x = layer(x)
+            else:
+                x = _as_floats(leaf, spec)
+            parts.append(tf.reshape(x, [tf.shape(x)[0], int(np.prod(x.shape[1:]))]))
+        x = parts[0] if len(parts) == 1 else tf.concat(parts, -1)
+        for layer in self._dense:
+            x = layer(x)
+        return x
+
+
+class _Headed(network.Network):
+    """A network of one encoder and one head, for any number of outer axes."""
+
+    def __init__(
+        self,
+        observation_spec: Any,
+        seed: int,
+        units: Sequence[int],
+        conv_filters: Sequence[int],
+        activation: str,
+        name: str,
+    ) -> None:
+        super().__init__(observation_spec, state_spec=(), name=name)
+        self._encoder = Encoder(observation_spec, seed, units, conv_filters, activation)
+
+    def _encode(self, observation: Any) -> tuple[tf.Tensor, network_utils.BatchSquash]:
+        outer_rank = nest_utils.get_outer_rank(observation, self.input_tensor_spec)
+        squash = network_utils.BatchSquash(outer_rank)
+        flat = tf.nest.map_structure(squash.flatten, observation)
+        return self._encoder(flat), squash
+
+
+class QNetwork(_Headed):
+    """Values of each action: observation [B, ...] to float32 [B, num_actions]."""
+
+    def __init__(
+        self,
+        observation_spec: Any,
+        action_spec: Any,
+        seed: int = 0,
+        units: Sequence[int] = (128, 128),
+        conv_filters: Sequence[int] = (16, 32, 32),
+        activation: str = "relu",
+        name: str = "QNetwork",
+    ) -> None:
+        """Builds the network; `action_spec` is one integer from 0 up."""
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
+        num_actions = int(action_spec.maximum) + 1
+        self._head = tf.keras.layers.Dense(
+            num_actions,
+            kernel_initializer=tf.keras.initializers.RandomUniform(-0.03, 0.03, seed=seed - 1),
+        )
+
+    def call(
+        self,
+        observation: Any,
+        step_type: Any = None,
+        network_state: Any = (),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, Any]:
+        """Returns the values and the (empty) state."""
+        encoded, squash = self._encode(observation)
+        return squash.unflatten(self._head(encoded)), network_state
+
+
+class ValueNetwork(_Headed):
+    """Value of a state: observation [B, ...] to float32 [B]."""
+
+    def __init__(
+        self,
+        observation_spec: Any,
+        seed: int = 0,
+        units: Sequence[int] = (64, 64),
+        conv_filters: Sequence[int] = (16, 32, 32),
+        activation: str = "tanh",
+        name: str = "ValueNetwork",
+    ) -> None:
+        """Builds the network."""
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
+        self._head = tf.keras.layers.Dense(
+            1, kernel_initializer=tf.keras.initializers.Orthogonal(1.0, seed=seed - 1)
+        )
+
+    def call(
+        self,
+        observation: Any,
+        step_type: Any = None,
+        network_state: Any = (),
+        training: bool = False,
+    ) -> tuple[tf.Tensor, Any]:
+        """Returns the values and the (empty) state."""
+        encoded, squash = self._encode(observation)
+        return squash.unflatten(tf.squeeze(self._head(encoded), -1)), network_state
+
+
+class ActorNetwork(_Headed):
+    """A distribution over actions: Categorical, or Normal with an un-squashed mean.
+
+    TF-Agents' own actor passes the mean through tanh; PPO then did not learn Pendulum,
+    and did with the mean left as it is and a first standard deviation of 1.
+    """
+
+    def __init__(
+        self,
+        observation_spec: Any,
+        action_spec: Any,
+        seed: int = 0,
+        units: Sequence[int] = (64, 64),
+        conv_filters: Sequence[int] = (16, 32, 32),
+        activation: str = "tanh",
+        initial_std: float = 1.0,
+        name: str = "ActorNetwork",
+    ) -> None:
+        """Builds the network; `action_spec` is one integer from 0 up, or a float vector."""
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
+        self._action_spec = action_spec
+        self._is_discrete = tensor_spec.is_discrete(action_spec)
+        size = int(action_spec.maximum) + 1 if self._is_discrete else int(action_spec.shape[0])
+        # A small last layer makes the first policy nearly uniform (Andrychowicz et al.,
+        # "What matters in on-policy reinforcement learning", 2020, section 3.2).
+        self._head = tf.keras.layers.Dense(
+            size, kernel_initializer=tf.keras.initializers.Orthogonal(0.01, seed=seed - 1)
+        )
+        self._log_std = None
+        if not self._is_discrete:
+            self._log_std = tf.Variable(
+                np.full(size, np.log(initial_std), np.float32), name="log_std"
+            )
+
+    def call(
+        self,
+        observation: Any,
+        step_type: Any = None,
+        network_state: Any = (),
+        training: bool = False,
+    ) -> tuple[tfp.distributions.Distribution, Any]:
+        """Returns the distribution and the (empty) state."""
+        encoded, squash = self._encode(observation)
+        head = squash.unflatten(self._head(encoded))
+        if self._is_discrete:
+            return (
+                tfp.distributions.Categorical(logits=head, dtype=self._action_spec.dtype),
+                network_state,
+            )
+        std = tf.exp(tf.clip_by_value(self._log_std, -5.0, 2.0)) * tf.ones_like(head)
+        return tfp.distributions.MultivariateNormalDiag(head, std), network_state
+
+
+def _convolutions(
+    spec: tf.TensorSpec, seeds: Iterator[int], filters: Sequence[int]
+) -> list[tf.keras.layers.Layer]:
+    kernels = ((8, 4), (4, 2), (3, 1)) if min(spec.shape[:2]) >= 36 else ((3, 2), (3, 2), (3, 2))
+    gain = float(np.sqrt(2.0))
+    return [
+        tf.keras.layers.Conv2D(
+            count,
+            kernel,
+            stride,
+            padding="valid" if kernel > 3 else "same",
+            activation="relu",
+            kernel_initializer=orthogonal(seeds, gain),
+        )
+        for count, (kernel, stride) in zip(filters, kernels, strict=True)
+    ]
+
+
+def _as_floats(leaf: tf.Tensor, spec: tf.TensorSpec) -> tf.Tensor:
+    if spec.dtype.is_floating or spec.dtype == tf.bool:
+        return tf.cast(leaf, tf.float32)
+    if not isinstance(spec, tensor_spec.BoundedTensorSpec):
+        return tf.cast(leaf, tf.float32)
+    low = np.broadcast_to(spec.minimum, spec.shape).astype(np.float64)
+    high = np.broadcast_to(spec.maximum, spec.shape).astype(np.float64)
+    count = high - low + 1
+    if count.size and count.size * count.max() <= MAX_ONE_HOT and spec.shape.rank <= 1:
+        shifted = tf.cast(leaf, tf.int64) - low.astype(np.int64)
+        return tf.one_hot(shifted, int(count.max()), dtype=tf.float32)
+    span = np.maximum(high - low, 1.0)
+    return (tf.cast(leaf, tf.float32) - low.astype(np.float32)) * (2.0 / span).astype(
+        np.float32
+    ) - 1.0

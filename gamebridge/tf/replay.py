@@ -1,0 +1,205 @@
+"""`Replay`: a ring of time steps in TensorFlow variables, sampled as n-step transitions.
+
+A row is what a slot saw and did in one step: its observation and step type, its action,
+and the reward, discount and step type that came next. An observation is stored once: the
+next one is the next row's. LAST steps are rows too, so that a truncated episode's final
+observation is there to bootstrap from.
+
+An n-step return stops at its episode's end, whatever the discount there: TF-Agents'
+own goes on into the next episode where one was truncated (tensorflow/agents issue 939).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+
+from gamebridge import errors
+from gamebridge.contract.specs import Array
+
+_LAST = int(ts.StepType.LAST)
+
+
+class Transition(NamedTuple):
+    """A batch of n-step transitions, each [N, ...].
+
+    Attributes:
+      observation: where it began.
+      action: what was done there.
+      reward: float32, the discounted sum of up to n rewards.
+      discount: float32, what to multiply the value of `next_observation` by, one
+        factor gamma already taken out as in a one-step transition.
+      next_observation: where it ended: n steps later, or at the episode's end.
+      weight: float32, 0 where the row cannot be learned from.
+    """
+
+    observation: Any
+    action: Any
+    reward: tf.Tensor
+    discount: tf.Tensor
+    next_observation: Any
+    weight: tf.Tensor
+
+
+class Replay(tf.Module):
+    """A ring of the newest `capacity` time steps of B slots; slots fill in step."""
+
+    def __init__(
+        self, observation_spec: Any, action_spec: Any, num_slots: int, capacity: int
+    ) -> None:
+        """Allocates the ring.
+
+        Raises:
+          ConfigError: it would take more than 80 % of the machine's memory.
+        """
+        super().__init__(name="replay")
+        self.length = max(2, math.ceil(capacity / num_slots))
+        self.num_slots = num_slots
+        specs = {
+            "action": action_spec,
+            "discount": tf.TensorSpec((), tf.float32),
+            "next_step_type": tf.TensorSpec((), tf.int32),
+            "observation": observation_spec,
+            "reward": tf.TensorSpec((), tf.float32),
+            "step_type": tf.TensorSpec((), tf.int32),
+        }
+        _refuse_if_too_large(specs, self.length * num_slots)
+        with tf.device("cpu:0"):
+            self._rows = tf.nest.map_structure(
+                lambda spec: tf.Variable(
+                    tf.zeros([self.length, num_slots, *spec.shape], spec.dtype), trainable=False
+                ),
+                specs,
+            )
+            self._num_added = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    @property
+    def num_added(self) -> int:
+        """How many rows a slot were ever added."""
+        return int(self._num_added)
+
+    def add(self, time_step: ts.TimeStep, action: Any, next_time_step: ts.TimeStep) -> None:
+        """Adds one row a slot; each argument is a nest of [B, ...]. In graph or eager."""
+        row = {
+            "action": action,
+            "discount": next_time_step.discount,
+            "next_step_type": next_time_step.step_type,
+            "observation": time_step.observation,
+            "reward": next_time_step.reward,
+            "step_type": time_step.step_type,
+        }
+        index = self._num_added % self.length
+        tf.nest.map_structure(
+            lambda variable, value: variable.scatter_update(
+                tf.IndexedSlices(value[None], index[None])
+            ),
+            self._rows,
+            row,
+        )
+        self._num_added.assign_add(1)
+
+    def cut(self, time_step: ts.TimeStep) -> None:
+        """Ends all running episodes as truncated, `time_step` being where they stand.
+
+        To be called before the environment is restarted in mid-episode, so that no
+        transition joins the steps before with those after.
+        """
+        if self.num_added == 0:
+            return
+        newest = (self._num_added - 1) % self.length
+        for name, value in (("next_step_type", _LAST),):
+            self._rows[name].scatter_update(
+                tf.IndexedSlices(tf.fill([1, self.num_slots], value), newest[None])
+            )
+        last = time_step._replace(step_type=tf.fill([self.num_slots], _LAST))
+        action = tf.nest.map_structure(lambda rows: tf.zeros_like(rows[0]), self._rows["action"])
+        self.add(last, action, last)
+
+    def size(self) -> tf.Tensor:
+        """int64 scalar: how many rows a slot are there now."""
+        return tf.minimum(self._num_added, self.length)
+
+    def sample(self, batch_size: int, num_steps: int, gamma: float, seed: tf.Tensor) -> Transition:
+        """Draws transitions uniformly; there must be more than `num_steps` rows a slot.
+
+        Args:
+          batch_size: N.
+          num_steps: n of the n-step return.
+          gamma: the agent's discount factor.
+          seed: int32 [2], a stateless seed.
+        """
+        size = self.size()
+        oldest = self._num_added - size
+        seeds = tf.random.split(seed, 2)
+        start = oldest + tf.random.stateless_uniform(
+            [batch_size], seeds[0], 0, size - num_steps, tf.int64
+        )
+        slot = tf.random.stateless_uniform([batch_size], seeds[1], 0, self.num_slots, tf.int64)
+
+        rewards = self._at("reward", start, slot, num_steps)
+        discounts = self._at("discount", start, slot, num_steps)
+        ends = tf.equal(self._at("next_step_type", start, slot, num_steps), _LAST)
+        # alive[:, k]: the episode had not ended before step k of the n.
+        alive = tf.cast(tf.math.cumsum(tf.cast(ends, tf.int32), 1, exclusive=True) == 0, tf.float32)
+        powers = tf.constant([gamma**k for k in range(num_steps)], tf.float32)
+        steps_discount = tf.where(alive > 0, discounts, 1.0)
+        reached = tf.math.cumprod(steps_discount, 1, exclusive=True) * powers * alive
+        num_taken = tf.reduce_sum(alive, 1)
+        return Transition(
+            observation=self._one("observation", start, slot),
+            action=self._one("action", start, slot),
+            reward=tf.reduce_sum(rewards * reached, 1),
+            discount=tf.reduce_prod(steps_discount, 1) * tf.pow(gamma, num_taken - 1.0),
+            next_observation=self._one("observation", start + tf.cast(num_taken, tf.int64), slot),
+            weight=tf.cast(tf.not_equal(self._one("step_type", start, slot), _LAST), tf.float32),
+        )
+
+    def rows(self, start: int, stop: int) -> dict[str, Array]:
+        """Copies rows number `start` to `stop` (as counted by `num_added`) out of the ring."""
+        where = np.arange(start, stop) % self.length
+        return {
+            f"{name}_{index}": tf.gather(variable, where).numpy()
+            for name, nest in self._rows.items()
+            for index, variable in enumerate(tf.nest.flatten(nest))
+        }
+
+    def restore_rows(self, start: int, rows: dict[str, Array]) -> None:
+        """Writes back what `rows` gave, as rows number `start` onwards."""
+        count = len(rows["reward_0"])
+        where = np.arange(start, start + count) % self.length
+        for name, nest in self._rows.items():
+            for index, variable in enumerate(tf.nest.flatten(nest)):
+                variable.scatter_update(
+                    tf.IndexedSlices(tf.constant(rows[f"{name}_{index}"]), where)
+                )
+
+    def set_num_added(self, num_added: int) -> None:
+        """Sets the count of rows after `restore_rows`."""
+        self._num_added.assign(num_added)
+
+    def _one(self, name: str, number: tf.Tensor, slot: tf.Tensor) -> Any:
+        where = tf.stack([number % self.length, slot], -1)
+        return tf.nest.map_structure(lambda rows: tf.gather_nd(rows, where), self._rows[name])
+
+    def _at(self, name: str, start: tf.Tensor, slot: tf.Tensor, num_steps: int) -> tf.Tensor:
+        numbers = start[:, None] + tf.range(num_steps, dtype=tf.int64)[None]
+        slots = tf.repeat(slot[:, None], num_steps, 1)
+        return tf.gather_nd(self._rows[name], tf.stack([numbers % self.length, slots], -1))
+
+
+def _refuse_if_too_large(row_specs: Any, num_rows: int) -> None:
+    bytes_a_row = sum(
+        int(np.prod(spec.shape)) * spec.dtype.size for spec in tf.nest.flatten(row_specs)
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if num_rows * bytes_a_row > 0.8 * memory:
+        raise errors.ConfigError(
+            f"A replay of {num_rows:,} steps of {bytes_a_row:,} bytes takes "
+            f"{num_rows * bytes_a_row / 2**30:.1f} GiB; this machine has {memory / 2**30:.1f}. "
+            f"Set agent.replay_capacity to {int(0.5 * memory / bytes_a_row):,} or less."
+        )

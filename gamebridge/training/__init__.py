@@ -1,0 +1,1 @@
+"""Training: learners, the drivers that run them, run folders, checkpoints and metrics."""

@@ -1,0 +1,127 @@
+"""What both drivers share: a driver steps the collect policy and the game, and counts.
+
+A driver's whole loop runs in the graph, in one `tf.function` under `do_not_convert`:
+converting TF-Agents' code by autograph takes longer than many a training. All of its
+randomness is stateless and hangs on (seed, number of draws), so that a checkpoint needs
+to hold nothing but two counters.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+import tensorflow as tf  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+from tf_agents.utils import common  # noqa: TID253
+
+from gamebridge import errors
+from gamebridge.contract import seeding
+from gamebridge.tf import environment as environments
+from gamebridge.training import learners
+
+_ACT, _RESTART = 1, 2
+
+
+class Driver(abc.ABC):
+    """Steps a learner's collect policy in an environment and trains it when it is due."""
+
+    def __init__(
+        self, environment: environments.GameTFEnvironment, learner: learners.Learner, seed: int
+    ) -> None:
+        """Keeps what both kinds need; call `restart` before `advance`."""
+        self.environment = environment
+        self.num_slots: int = environment.batch_size
+        self._learner = learner
+        self._seed = seed
+        words = np.asarray([seeding.derive(seed, _ACT)], np.int64).view(np.int32)
+        self._base_seed = tf.constant(words)
+        self._num_steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._num_draws = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps that the game took so far, all slots together; a reset is not a step."""
+        return int(self._num_steps)
+
+    @property
+    @abc.abstractmethod
+    def is_at_boundary(self) -> bool:
+        """Whether a checkpoint taken now loses no step."""
+
+    @abc.abstractmethod
+    def advance(self, max_batch_steps: int) -> dict[str, float] | None:
+        """Steps the batch up to so many times and trains where it is due.
+
+        Returns:
+          The learner's metrics where it trained, else None.
+
+        Raises:
+          GameError: the game raised or broke its spec; others as the game raised them.
+          DivergenceError: a metric is not a finite number.
+        """
+
+    def end_episodes(self) -> None:  # noqa: B027 - nothing to do unless steps are stored
+        """Makes the running episodes end here; to be called before a checkpoint."""
+
+    def restart(self) -> None:
+        """Restarts all episodes, seeded by (seed, steps so far) and nothing else."""
+        seeds = seeding.slot_seeds(
+            seeding.derive(self._seed, _RESTART + self.num_steps), self.num_slots
+        )
+        self.environment.restart(seeds)
+
+    def trackables(self) -> dict[str, Any]:
+        """What a checkpoint must hold of the driver and its learner."""
+        return {
+            "num_steps": self._num_steps,
+            "num_draws": self._num_draws,
+            **{f"learner_{name}": part for name, part in self._learner.trackables().items()},
+        }
+
+    def _draw(self) -> tf.Tensor:
+        """Returns a fresh stateless seed, int32 [2]; in the graph."""
+        seed = tf.random.experimental.stateless_fold_in(
+            self._base_seed, tf.cast(self._num_draws, tf.int32)
+        )
+        self._num_draws.assign_add(1)
+        return seed
+
+    def _step(self, time_step: ts.TimeStep, action: Any) -> ts.TimeStep:
+        """Steps the environment and counts; in the graph."""
+        # A Gaussian policy is not clipped: its log-probability is that of the sample.
+        clipped = tf.nest.map_structure(_clip, action, self.environment.action_spec())
+        self._num_steps.assign_add(
+            tf.reduce_sum(tf.cast(tf.logical_not(time_step.is_last()), tf.int64))
+        )
+        return self.environment.step(clipped)
+
+    def _run(self, function: Any, *arguments: Any) -> Any:
+        """Calls a graph function; the game's own error comes out as it was raised."""
+        try:
+            return function(*arguments)
+        except tf.errors.OpError as error:
+            original = self.environment.error
+            if original is None:
+                raise
+            raise original from error
+
+    def _checked(self, metrics: dict[str, tf.Tensor]) -> dict[str, float]:
+        values = {name: float(value) for name, value in metrics.items()}
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise errors.DivergenceError(
+                    f"{name} became {value} at step {self.num_steps:,}. The last good checkpoint "
+                    "is kept; lower agent.learning_rate, or check the game's rewards."
+                )
+        return values
+
+
+def in_graph(function: Any) -> Any:
+    """Returns `function` as one tf.function that autograph does not touch."""
+    return tf.function(tf.autograph.experimental.do_not_convert(function), autograph=False)
+
+
+def _clip(action: tf.Tensor, spec: Any) -> tf.Tensor:
+    return common.clip_to_spec(action, spec) if spec.dtype.is_floating else action

@@ -1,0 +1,116 @@
+"""What an agent's `make` returns: a learner, on-policy or off-policy.
+
+A learner holds the networks and knows how to act and how to train on one batch. The
+drivers of this package own the rest: stepping, storing, counting, checkpoints. `act`
+and `train` run inside one `tf.function` without autograph, so they use TensorFlow ops
+only, `tf.cond` and `tf.while_loop` instead of `if` and `for` over tensors, and the
+stateless seed they are given instead of any random state of their own: a seeded run
+can then be repeated and resumed exactly.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Any, NamedTuple
+
+import tensorflow as tf  # noqa: TID253
+from tf_agents.policies import tf_policy  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+
+from gamebridge.tf import replay
+
+
+class Rollout(NamedTuple):
+    """T steps of B slots, time-major; row t and row t + 1 of a slot follow each other.
+
+    Attributes:
+      observation: nest of [T + 1, B, ...].
+      step_type: int32 [T + 1, B].
+      action: [T, B, ...]; of no meaning where step_type[t] is LAST.
+      info: nest of [T, B, ...], what `act` gave beside the action.
+      reward: float32 [T, B], what came after the action.
+      discount: float32 [T, B], likewise.
+    """
+
+    observation: Any
+    step_type: tf.Tensor
+    action: Any
+    info: Any
+    reward: tf.Tensor
+    discount: tf.Tensor
+
+
+class Learner(abc.ABC):
+    """What both kinds share.
+
+    Attributes:
+      policy: the greedy TF-Agents policy, for evaluation.
+      metric_names: the names of the scalars that `train` returns.
+    """
+
+    policy: tf_policy.TFPolicy
+    metric_names: tuple[str, ...] = ("loss",)
+
+    @abc.abstractmethod
+    def trackables(self) -> dict[str, Any]:
+        """All that a checkpoint must hold: networks, optimizers, variables, by name."""
+
+
+class OnPolicyLearner(Learner):
+    """Learns from what its present policy just did.
+
+    Attributes:
+      rollout_length: T, steps a slot between two trainings.
+      info_spec: nest of tensor specs of `act`'s info, no batch axis.
+    """
+
+    rollout_length: int
+    info_spec: Any = ()
+
+    @abc.abstractmethod
+    def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
+        """Returns (action, info) for a batch of time steps [B, ...]; seed int32 [2]."""
+
+    @abc.abstractmethod
+    def train(self, rollout: Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Trains on a rollout once; returns the scalars of `metric_names`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplayUse:
+    """How an off-policy learner uses its replay buffer.
+
+    Attributes:
+      capacity: time steps kept, all slots together.
+      batch_size: transitions a training step.
+      num_steps: n of the n-step return.
+      gamma: discount factor.
+      warm_up_steps: time steps before the first training.
+      train_interval: time steps (all slots together) for one training step.
+    """
+
+    capacity: int
+    batch_size: int
+    num_steps: int
+    gamma: float
+    warm_up_steps: int
+    train_interval: int
+
+
+class OffPolicyLearner(Learner):
+    """Learns from a replay buffer.
+
+    Attributes:
+      replay_use: how.
+    """
+
+    replay_use: ReplayUse
+
+    @abc.abstractmethod
+    def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
+        """Returns actions [B, ...] that explore; num_steps int64 is for schedules."""
+
+    @abc.abstractmethod
+    def train(self, batch: replay.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Trains on one batch; returns the scalars of `metric_names`."""

@@ -1,0 +1,117 @@
+"""`DQNLearner`: TF-Agents' DQN on n-step transitions that stop at an episode's end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf  # noqa: TID253
+from tf_agents.agents.dqn import dqn_agent  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+from tf_agents.trajectories import trajectory  # noqa: TID253
+from tf_agents.utils import common  # noqa: TID253
+
+from gamebridge.contract import AgentRequest
+from gamebridge.tf import networks, optimizers
+from gamebridge.tf import replay as replays
+from gamebridge.training import learners
+
+_MID, _LAST = int(ts.StepType.MID), int(ts.StepType.LAST)
+
+
+class DQNLearner(learners.OffPolicyLearner):
+    """Deep Q-network (Mnih et al., 2015)."""
+
+    metric_names = ("loss", "epsilon")
+
+    def __init__(self, request: AgentRequest) -> None:
+        """Builds network, agent and optimizer from the request's specs and settings."""
+        settings = request.settings
+        self._settings = settings
+        self._num_slots = request.num_slots
+        self._action_spec = request.action_spec
+        self.replay_use = learners.ReplayUse(
+            capacity=settings.replay_capacity,
+            batch_size=settings.batch_size,
+            num_steps=settings.num_steps,
+            gamma=settings.gamma,
+            warm_up_steps=settings.warm_up_steps,
+            train_interval=settings.train_interval,
+        )
+        self._network = networks.QNetwork(
+            request.time_step_spec.observation,
+            request.action_spec,
+            seed=request.seed % 2**31,
+            units=settings.units,
+            conv_filters=settings.conv_filters,
+            activation=settings.activation,
+        )
+        self._optimizer = optimizers.adam(settings.learning_rate)
+        self._agent = dqn_agent.DqnAgent(
+            request.time_step_spec,
+            request.action_spec,
+            q_network=self._network,
+            optimizer=self._optimizer,
+            target_update_tau=settings.target_update_tau,
+            target_update_period=settings.target_update_period,
+            td_errors_loss_fn=common.element_wise_huber_loss,
+            gamma=settings.gamma,
+            reward_scale_factor=settings.reward_scale,
+            gradient_clipping=settings.gradient_clip,
+            train_step_counter=tf.Variable(0, dtype=tf.int64, trainable=False),
+        )
+        self._agent.initialize()
+        self.policy = self._agent.policy
+        self._epsilon = tf.Variable(settings.epsilon_start, trainable=False)
+        optimizers.create_slots(self._optimizer, self._network.trainable_weights)
+
+    def trackables(self) -> dict[str, Any]:
+        """Network, target network, optimizer and counters."""
+        return {
+            "network": self._network,
+            "target_network": self._agent._target_q_network,
+            "optimizer": self._optimizer,
+            "train_step": self._agent.train_step_counter,
+            "epsilon": self._epsilon,
+        }
+
+    def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
+        """Epsilon-greedy, each slot drawing for itself."""
+        settings = self._settings
+        share = tf.minimum(tf.cast(num_steps, tf.float32) / max(settings.epsilon_steps, 1), 1.0)
+        epsilon = settings.epsilon_start + share * (settings.epsilon_end - settings.epsilon_start)
+        self._epsilon.assign(epsilon)
+        values, _ = self._network(time_step.observation, time_step.step_type)
+        greedy = tf.argmax(values, -1, self._action_spec.dtype)
+        seeds = tf.random.split(seed, 2)
+        explores = tf.random.stateless_uniform([self._num_slots], seeds[0]) < epsilon
+        random = tf.random.stateless_uniform(
+            [self._num_slots],
+            seeds[1],
+            0,
+            tf.constant(self._action_spec.maximum + 1, self._action_spec.dtype),
+            self._action_spec.dtype,
+        )
+        return tf.where(explores, random, greedy)
+
+    def train(self, batch: replays.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """One gradient step."""
+        # As a one-step trajectory: the agent multiplies by gamma once, the rest of the
+        # n-step discount is in `discount`. A row without weight is passed as LAST, which
+        # the agent's loss masks.
+        count = self._settings.batch_size
+        first = tf.where(batch.weight > 0, _MID, _LAST)
+        mid = tf.fill([count], _MID)
+
+        def pair(now: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
+            return tf.stack([now, then], 1)
+
+        experience = trajectory.Trajectory(
+            step_type=pair(first, mid),
+            observation=tf.nest.map_structure(pair, batch.observation, batch.next_observation),
+            action=pair(batch.action, batch.action),
+            policy_info=(),
+            next_step_type=pair(mid, mid),
+            reward=pair(batch.reward, tf.zeros_like(batch.reward)),
+            discount=pair(batch.discount, tf.ones_like(batch.discount)),
+        )
+        return {"loss": self._agent.train(experience).loss, "epsilon": self._epsilon.read_value()}

@@ -1,0 +1,265 @@
+"""`PPOLearner`: TF-Agents' clipped PPO, in minibatches, with advantages that are right.
+
+TF-Agents' own preprocessing takes V(s[T-1]) for the value after the last step
+(tensorflow/agents issue 953) and treats a truncated episode as a terminated one. Here
+the value of every observation is there, LAST ones included: an episode that was
+truncated, or cut by the end of the rollout, bootstraps from where it stands, and one
+that terminated does not. Networks, policies and the loss are TF-Agents' `PPOClipAgent`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf  # noqa: TID253
+from tf_agents.agents.ppo import ppo_clip_agent, ppo_utils  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+from tf_agents.utils import common  # noqa: TID253
+
+from gamebridge.contract import AgentRequest
+from gamebridge.tf import networks, optimizers
+from gamebridge.training import learners
+
+_LAST = int(ts.StepType.LAST)
+
+
+class PPOLearner(learners.OnPolicyLearner):
+    """Proximal policy optimisation (Schulman et al., 2017)."""
+
+    metric_names = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl")
+
+    def __init__(self, request: AgentRequest) -> None:
+        """Builds networks, agent and optimizer from the request's specs and settings."""
+        self._settings = request.settings
+        self.rollout_length = self._settings.rollout_length
+        self._action_spec = request.action_spec
+        self._num_slots = request.num_slots
+        observation_spec = request.time_step_spec.observation
+        shape = {
+            "units": self._settings.units,
+            "conv_filters": self._settings.conv_filters,
+            "activation": self._settings.activation,
+        }
+        self._actor = networks.ActorNetwork(
+            observation_spec,
+            request.action_spec,
+            seed=request.seed % 2**31,
+            initial_std=self._settings.initial_std,
+            **shape,
+        )
+        self._critic = networks.ValueNetwork(
+            observation_spec, seed=(request.seed + 1_000_003) % 2**31, **shape
+        )
+        # TF-Agents' normaliser casts back to the observation's dtype, which turns a
+        # uint8 frame into 0, 1 and 255: floats only.
+        self._normalizes = self._settings.normalize_observations and all(
+            spec.dtype.is_floating for spec in tf.nest.flatten(observation_spec)
+        )
+        self._learning_rate = tf.Variable(self._settings.learning_rate, trainable=False)
+        self._steps_trained = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._optimizer = optimizers.adam(self._learning_rate, epsilon=1e-5)
+        self._agent = ppo_clip_agent.PPOClipAgent(
+            request.time_step_spec,
+            request.action_spec,
+            optimizer=self._optimizer,
+            actor_net=self._actor,
+            value_net=self._critic,
+            importance_ratio_clipping=self._settings.clip_ratio,
+            discount_factor=self._settings.gamma,
+            entropy_regularization=self._settings.entropy_weight,
+            value_pred_loss_coef=self._settings.value_weight,
+            num_epochs=1,
+            # A constant reward has no variance, and normalised becomes +10 each step.
+            normalize_rewards=False,
+            normalize_observations=self._normalizes,
+            compute_value_and_advantage_in_train=True,
+            update_normalizers_in_train=False,
+            aggregate_losses_across_replicas=False,
+            train_step_counter=tf.Variable(0, dtype=tf.int64, trainable=False),
+        )
+        self.policy = self._agent.policy
+        self._collect_policy = self._agent.collect_policy
+        self.info_spec = self._collect_policy.info_spec
+        self._variables = [*self._actor.trainable_weights, *self._critic.trainable_weights]
+        optimizers.create_slots(self._optimizer, self._variables)
+
+    def trackables(self) -> dict[str, Any]:
+        """Networks, normaliser, optimizer and counters."""
+        parts = {
+            "actor": self._actor,
+            "critic": self._critic,
+            "optimizer": self._optimizer,
+            "learning_rate": self._learning_rate,
+            "steps_trained": self._steps_trained,
+        }
+        if self._normalizes:
+            normalizer = self._collect_policy.observation_normalizer
+            parts["normalizer"] = dict(enumerate_names(normalizer.variables))
+        return parts
+
+    def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
+        """Samples from the policy; the info is the distribution's parameters."""
+        step = self._collect_policy.distribution(time_step)
+        return step.action.sample(seed=seed), step.info
+
+    def train(self, rollout: learners.Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Some epochs of minibatches over one rollout."""
+        settings = self._settings
+        values = self._values(rollout)
+        advantages, returns = advantages_and_returns(
+            rollout.reward * settings.reward_scale,
+            rollout.discount,
+            rollout.step_type,
+            values,
+            settings.gamma,
+            settings.gae_lambda,
+        )
+        now = tf.nest.map_structure(
+            lambda rows: rows[:-1], (rollout.observation, rollout.step_type)
+        )
+        rows = tf.nest.map_structure(
+            lambda part: tf.reshape(part, tf.concat([[-1], tf.shape(part)[2:]], 0)),
+            (now[0], now[1], rollout.action, rollout.info["dist_params"], advantages, returns),
+        )
+        rows = tf.nest.map_structure(
+            lambda part, like: tf.ensure_shape(part, [None, *like.shape[2:]]),
+            rows,
+            (now[0], now[1], rollout.action, rollout.info["dist_params"], advantages, returns),
+        )
+        self._decay(rollout)
+        metrics = self._epochs(rows, seed)
+        if self._normalizes:
+            # Only now: the whole rollout was collected and learned from with the old one.
+            self._agent.update_observation_normalizer(rollout.observation)
+        return metrics
+
+    def _values(self, rollout: learners.Rollout) -> tf.Tensor:
+        values, _ = self._collect_policy.apply_value_network(rollout.observation, rollout.step_type)
+        return tf.stop_gradient(values)
+
+    def _decay(self, rollout: learners.Rollout) -> None:
+        taken = tf.reduce_sum(tf.cast(rollout.step_type[:-1] != _LAST, tf.int64))
+        self._steps_trained.assign_add(taken)
+        decay_steps = self._settings.learning_rate_decay_steps
+        if decay_steps:
+            share = tf.minimum(tf.cast(self._steps_trained, tf.float32) / decay_steps, 1.0)
+            self._learning_rate.assign(self._settings.learning_rate * (1.0 - 0.9 * share))
+
+    def _epochs(self, rows: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        count = self.rollout_length * self._num_slots
+        size = min(self._settings.minibatch_size, count)
+        per_epoch = count // size
+
+        def minibatch(index: tf.Tensor, sums: dict[str, tf.Tensor]) -> tuple[Any, Any]:
+            epoch, part = index // per_epoch, index % per_epoch
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(count), tf.random.experimental.stateless_fold_in(seed, epoch)
+            )
+            chosen = tf.gather(order, tf.range(size) + part * size)
+            batch = tf.nest.map_structure(lambda part: tf.gather(part, chosen), rows)
+            metrics = self._minibatch(*batch)
+            return index + 1, {name: sums[name] + metrics[name] for name in sums}
+
+        total = per_epoch * self._settings.num_epochs
+        zeros = {name: tf.constant(0.0) for name in self.metric_names}
+        _, sums = tf.while_loop(
+            lambda index, sums: index < total,
+            minibatch,
+            (tf.constant(0), zeros),
+            parallel_iterations=1,
+        )
+        return {name: value / total for name, value in sums.items()}
+
+    def _minibatch(
+        self,
+        observation: Any,
+        step_type: tf.Tensor,
+        action: Any,
+        dist_params: Any,
+        advantage: tf.Tensor,
+        returns: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        # The action at a LAST step was ignored by the game: nothing to learn from it.
+        used = tf.cast(step_type != _LAST, tf.float32)
+        num_used = tf.maximum(tf.reduce_sum(used), 1.0)
+        mean = tf.reduce_sum(advantage * used) / num_used
+        variance = tf.reduce_sum(tf.square(advantage - mean) * used) / num_used
+        normalized = (advantage - mean) * tf.math.rsqrt(variance + 1e-8)
+        # The loss divides by the batch: so that skipped rows do not make it smaller.
+        weights = used * (tf.cast(tf.size(used), tf.float32) / num_used)
+        old = ppo_utils.distribution_from_spec(
+            self._agent._action_distribution_spec, dist_params, legacy_distribution_network=False
+        )
+        old_log_prob = common.log_probability(old, action, self._action_spec)
+        time_steps = ts.TimeStep(
+            step_type, tf.zeros_like(returns), tf.ones_like(returns), observation
+        )
+        with tf.GradientTape() as tape:
+            info = self._agent.get_loss(
+                time_steps,
+                action,
+                old_log_prob,
+                returns,
+                normalized,
+                dist_params,
+                weights,
+                self._agent.train_step_counter,
+                False,
+                training=True,
+            )
+        gradients = tape.gradient(info.loss, self._variables)
+        gradients, _ = tf.clip_by_global_norm(gradients, self._settings.gradient_clip)
+        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+        new = self._collect_policy.distribution(time_steps).action
+        new_log_prob = common.log_probability(new, action, self._action_spec)
+        return {
+            "loss": info.loss,
+            "policy_loss": info.extra.policy_gradient_loss,
+            "value_loss": info.extra.value_estimation_loss,
+            "entropy": tf.reduce_sum(old.entropy() * used) / num_used,
+            "clip_fraction": info.extra.clip_fraction,
+            "approx_kl": tf.reduce_sum((old_log_prob - new_log_prob) * used) / num_used,
+        }
+
+
+def advantages_and_returns(
+    reward: tf.Tensor,
+    discount: tf.Tensor,
+    step_type: tf.Tensor,
+    values: tf.Tensor,
+    gamma: float,
+    gae_lambda: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Generalised advantage estimation (Schulman et al., 2016) that knows truncation.
+
+    A[t] = delta[t] + gamma * lambda * A[t + 1] while the episode goes on, with
+    delta[t] = reward[t] + gamma * discount[t] * V[t + 1] - V[t]. The discount is 0 where
+    the game terminated, so the value after it does not count; where it was truncated the
+    value of its LAST observation does.
+
+    Args:
+      reward: float32 [T, B], what came after the action at t.
+      discount: float32 [T, B], likewise.
+      step_type: int32 [T + 1, B].
+      values: float32 [T + 1, B].
+      gamma: discount factor.
+      gae_lambda: the estimator's lambda.
+
+    Returns:
+      Advantages and returns, float32 [T, B]; of no meaning where step_type[t] is LAST.
+    """
+    factor = gamma * discount
+    delta = reward + factor * values[1:] - values[:-1]
+    goes_on = tf.cast(step_type[1:] != _LAST, tf.float32)
+    advantages = tf.scan(
+        lambda later, row: row[0] + row[1] * later,
+        (delta, gae_lambda * factor * goes_on),
+        initializer=tf.zeros_like(delta[0]),
+        reverse=True,
+    )
+    return advantages, advantages + values[:-1]
+
+
+def enumerate_names(variables: Any) -> list[tuple[str, Any]]:
+    """Pairs variables with their position, as a checkpoint's names."""
+    return [(str(index), variable) for index, variable in enumerate(variables)]
