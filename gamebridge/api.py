@@ -1,0 +1,482 @@
+"""The public functions, and the only place where all the layers are put together.
+
+`make_game` loads no TensorFlow; it is imported where it is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import pathlib
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gamebridge import assembly, config, errors, host
+from gamebridge.contract import game as games
+from gamebridge.contract import records, seeding, specs
+from gamebridge.wrappers import actions, seeds
+from gamebridge.wrappers.settings import WrapperSettings
+
+if TYPE_CHECKING:
+    from gamebridge.evaluation.results import Evaluation
+    from gamebridge.tf.environment import GameTFEnvironment
+    from gamebridge.training.runs import Plan, Run
+    from gamebridge.training.session import Progress
+
+_LOG = logging.getLogger(__name__)
+
+PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
+_TABLES = ("game", "wrappers", "agent", "training")
+_MAX_EVALUATION_SLOTS = 8
+
+
+def discover() -> host.Host:
+    """Returns the host with all installed plugins, and those of $GAMEBRIDGE_PLUGINS if set.
+
+    Raises:
+      ConfigError: that folder is not there.
+      SecurityError: others may write into it.
+    """
+    folder = os.environ.get(PLUGIN_FOLDER_VARIABLE, "")
+    return host.Host.discover(pathlib.Path(folder) if folder else None)
+
+
+def make_game(
+    game_id: str,
+    num_slots: int = 1,
+    seed: int | None = None,
+    *,
+    picture: bool = False,
+    wrappers: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> games.Game:
+    """Makes a game; loads no TensorFlow.
+
+    Args:
+      game_id: such as "gym/CartPole-v1"; `gamebridge games` lists what there is.
+      num_slots: how many slots step together.
+      seed: fixes all episodes; None takes a new one.
+      picture: whether `render` will be called.
+      wrappers: settings of the wrappers, such as {"images": {"grey": True, "stack": 4}}.
+      **settings: the game's own settings.
+
+    Raises:
+      UnknownId: there is no such game.
+      ConfigError: a setting is unknown or has a wrong value.
+      PluginError: its plugin cannot make it.
+    """
+    record = discover().find_game(game_id)
+    if seed is None:
+        seed = secrets.randbits(31)
+    game = _assemble(record, num_slots, dict(settings), dict(wrappers or {}), picture=picture)
+    return seeds.Seeded(game, seeding.slot_seeds(seed, num_slots))
+
+
+def make(
+    game_id: str,
+    num_slots: int = 1,
+    seed: int | None = None,
+    *,
+    picture: bool = False,
+    wrappers: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> GameTFEnvironment:
+    """Makes a game as a TF-Agents TFEnvironment of batch size `num_slots`.
+
+    Arguments and errors are those of `make_game`.
+    """
+    _load_tensorflow()
+    from gamebridge.tf import environment
+
+    return environment.GameTFEnvironment(
+        make_game(game_id, num_slots, seed, picture=picture, wrappers=wrappers, **settings)
+    )
+
+
+def train(
+    game_id: str,
+    agent: str = "ppo",
+    steps: int = 100_000,
+    run: str | os.PathLike[str] | None = None,
+    num_slots: int | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    source: config.Source | None = None,
+    watch: Callable[[Progress], None] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Run:
+    """Trains an agent on a game in a new run folder.
+
+    Args:
+      game_id: such as "gym/CartPole-v1".
+      agent: such as "ppo"; `gamebridge agents` lists what there is.
+      steps: steps of the game to train for, all slots together.
+      run: the run folder; by default a new one under runs/.
+      num_slots: how many slots step together; by default what suits the agent.
+      seed: fixes games, networks, exploration and replay.
+      settings: tables "game", "wrappers", "agent" and "training" of a settings file.
+      source: where the settings came from, for messages.
+      watch: told of the progress a few times a second.
+      announce: told in a line each what was chosen: presets and adaptors.
+
+    Returns:
+      The run; `evaluate` takes it.
+
+    Raises:
+      ConfigError: unknown ids or settings, or a run folder that is in use.
+      FitError: the agent cannot play the game.
+      Stopped: a signal came, and a checkpoint was saved.
+      Error: others, as their classes say.
+    """
+    _load_tensorflow()
+    from gamebridge.training import runs
+
+    found = discover()
+    game_record, agent_record = found.find_game(game_id), found.find_agent(agent)
+    tables = _checked_tables(settings or {}, source)
+    run_table = {"game": game_id, "agent": agent, "steps": steps, "seed": seed}
+    run_table["num_slots"] = agent_record.num_slots if num_slots is None else num_slots
+    run_settings = config.convert(run_table, runs.RunSettings, path="run", source=source)
+    announce = announce or _LOG.info
+
+    game = _assemble(
+        game_record, run_table["num_slots"], tables["game"], tables["wrappers"], source=source
+    )
+    with contextlib.ExitStack() as opened:
+        opened.callback(game.close)
+        presets = _presets(game_record, agent_record, game, announce)
+        chosen = config.merge(presets, tables["agent"])
+        plan = runs.Plan(
+            run=run_settings,
+            game=_plain(config.convert(tables["game"], game_record.settings)),
+            wrappers=_plain(_wrapper_settings(game_record, tables["wrappers"], source)),
+            agent=_plain(
+                config.convert(chosen, agent_record.settings, path="agent", source=source)
+            ),
+            training=_plain(_training_settings(tables["training"], source)),
+        )
+        folder = (
+            pathlib.Path(run) if run else runs.free_folder(pathlib.Path("runs"), game_id, agent)
+        )
+        made = runs.Run(folder)
+        made.begin(plan)
+        _train(made, plan, agent_record, game, steps, watch, announce)
+    return made
+
+
+def resume(
+    run: Run | str | os.PathLike[str],
+    steps: int | None = None,
+    *,
+    watch: Callable[[Progress], None] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Run:
+    """Goes on with a run from its newest whole checkpoint, exactly as if it had not stopped.
+
+    Args:
+      run: a run folder.
+      steps: steps to train for in all, those already taken included; by default what the
+        run was made for.
+      watch: told of the progress a few times a second.
+      announce: told in a line each what was restored.
+
+    Raises:
+      ConfigError: there is no run, or another process trains there.
+      StorageError: there are checkpoints, and none is whole.
+      Error: others, as `train`.
+    """
+    _load_tensorflow()
+    from gamebridge.training import runs
+
+    made = run if isinstance(run, runs.Run) else runs.Run(run)
+    plan = made.plan()
+    found = discover()
+    game_record, agent_record = found.find_game(plan.run.game), found.find_agent(plan.run.agent)
+    num_slots = plan.run.num_slots or agent_record.num_slots
+    game = _assemble(game_record, num_slots, plan.game, plan.wrappers)
+    with contextlib.closing(game):
+        target = plan.run.steps if steps is None else steps
+        _train(made, plan, agent_record, game, target, watch, announce or _LOG.info)
+    return made
+
+
+def evaluate(
+    run: Run | str | os.PathLike[str],
+    episodes: int = 20,
+    record: bool | int = False,
+    game: str | None = None,
+    *,
+    num_slots: int | None = None,
+    seed: int = 0,
+    max_steps: int = 20_000,
+    fps: float = 30.0,
+    output: str | os.PathLike[str] | None = None,
+) -> Evaluation:
+    """Plays greedy episodes of a run's best checkpoint, on seeds that training never uses.
+
+    Args:
+      run: a run folder.
+      episodes: how many; the same ones whatever the number of slots.
+      record: how many of them to record, True for the first three.
+      game: another game of the same specs to judge the policy on.
+      num_slots: how many are played at once.
+      seed: chooses the set of episodes.
+      max_steps: an episode is cut after so many steps and counts as truncated.
+      fps: steps a second of the videos.
+      output: where evaluation.json and the videos go; by default RUN/evaluation.
+
+    Raises:
+      ConfigError: there is no run, or it has no checkpoint yet.
+      FitError: the other game has other specs.
+      StorageError: no checkpoint is whole, or the results cannot be written.
+      Error: others, as their classes say.
+    """
+    if episodes < 1:
+        raise errors.ConfigError(f"episodes is {episodes}; expected 1 or more.")
+    if max_steps < 1:
+        raise errors.ConfigError(f"max_steps is {max_steps}; expected 1 or more.")
+    _load_tensorflow()
+    from gamebridge.evaluation import filming, results, rollout
+    from gamebridge.training import runs
+
+    made = run if isinstance(run, runs.Run) else runs.Run(run)
+    plan = made.plan()
+    num_recorded = min(episodes, 3 if record is True else int(record))
+    found = discover()
+    agent_record = found.find_agent(plan.run.agent)
+    game_id = game or plan.run.game
+    game_settings = plan.game if game_id == plan.run.game else {}
+    count = num_slots or min(episodes, _MAX_EVALUATION_SLOTS)
+    played_game = _assemble(
+        found.find_game(game_id), count, game_settings, plan.wrappers, picture=num_recorded > 0
+    )
+    with contextlib.closing(played_game):
+        from gamebridge.training import fitting
+
+        fitted, _ = fitting.fit(agent_record, played_game)
+        _check_specs(made, plan, fitted)
+        learner = _learner(agent_record, plan, fitted)
+        step = _restore_best(made, learner)
+        folder = pathlib.Path(output) if output else made.folder / "evaluation"
+        with filming.Film(fitted, folder, num_recorded, fps) as film:
+            played = rollout.play(
+                fitted,
+                rollout.GraphPolicy(learner.policy),
+                seeding.slot_seeds(seed, episodes, seeding.Domain.EVALUATION).tolist(),
+                max_steps=max_steps,
+                watch=film if num_recorded else None,
+            )
+        evaluation = results.Evaluation(
+            game_id,
+            plan.run.agent,
+            step,
+            tuple(played),
+            tuple(sorted(film.videos, key=lambda video: video.episode)),
+        )
+        evaluation.write(folder)
+    return evaluation
+
+
+def _train(
+    run: Run,
+    plan: Plan,
+    agent_record: records.AgentRecord,
+    game: games.Game,
+    steps: int,
+    watch: Callable[[Progress], None] | None,
+    announce: Callable[[str], None],
+) -> None:
+    from gamebridge.training import fitting, session
+    from gamebridge.wrappers import episodes
+
+    with run.lock(), _log_file(run.folder / "train.log"):
+        fitted, notes = fitting.fit(agent_record, game)
+        for note in notes:
+            announce(note)
+        _write_specs(run, fitted)
+        learner = _learner(agent_record, plan, fitted)
+        sitting = session.Session(
+            run,
+            episodes.EpisodeLog(fitted),
+            learner,
+            plan.run.seed,
+            _training_settings(plan.training, None),
+            watch,
+        )
+        restored = sitting.restore()
+        if restored is not None:
+            for line in restored.lost:
+                announce(line)
+            announce(f"Going on from the checkpoint of step {restored.step:,}.")
+        sitting.train(steps)
+
+
+def _learner(agent_record: records.AgentRecord, plan: Plan, game: games.Game) -> Any:
+    from tf_agents.specs import tensor_spec
+    from tf_agents.trajectories import time_step as ts
+
+    from gamebridge.tf import environment
+
+    observation_spec = tensor_spec.from_spec(environment.to_array_spec(game.observation_spec()))
+    return agent_record.make(
+        records.AgentRequest(
+            time_step_spec=ts.time_step_spec(observation_spec),
+            action_spec=tensor_spec.from_spec(environment.to_array_spec(game.action_spec())),
+            num_slots=plan.run.num_slots or agent_record.num_slots,
+            seed=seeding.derive(plan.run.seed, 0),
+            settings=config.convert(plan.agent, agent_record.settings, path="agent"),
+        )
+    )
+
+
+def _restore_best(run: Run, learner: Any) -> int:
+    from gamebridge.training import checkpoints
+
+    saved = checkpoints.Checkpoints(
+        run.folder, {f"learner_{name}": part for name, part in learner.trackables().items()}
+    )
+    restored = saved.restore("best") or saved.restore()
+    if restored is None:
+        raise errors.ConfigError(
+            f"{run.folder} has no checkpoint yet. Wait for the first one, or lower "
+            "training.checkpoint_interval_steps."
+        )
+    return restored.step
+
+
+def _assemble(
+    record: records.GameRecord,
+    num_slots: int,
+    settings: Mapping[str, Any],
+    wrappers: Mapping[str, Any],
+    *,
+    picture: bool = False,
+    source: config.Source | None = None,
+) -> games.Game:
+    return assembly.assemble(
+        record,
+        num_slots=num_slots,
+        settings=config.convert(settings, record.settings, path="game", source=source),
+        wrappers=_wrapper_settings(record, wrappers, source),
+        picture=picture,
+    )
+
+
+def _wrapper_settings(
+    record: records.GameRecord, wrappers: Mapping[str, Any], source: config.Source | None
+) -> WrapperSettings:
+    values = config.merge(record.wrappers, wrappers)
+    return config.convert(values, WrapperSettings, path="wrappers", source=source)
+
+
+def _training_settings(values: Mapping[str, Any], source: config.Source | None) -> Any:
+    from gamebridge.training import settings as training_settings
+
+    return config.convert(
+        values, training_settings.TrainingSettings, path="training", source=source
+    )
+
+
+def _presets(
+    game_record: records.GameRecord,
+    agent_record: records.AgentRecord,
+    game: games.Game,
+    announce: Callable[[str], None],
+) -> dict[str, Any]:
+    leaves = specs.leaves(game.observation_spec())
+    kind = "image" if any(leaf.kind == "frame" for leaf in leaves) else "vector"
+    chosen: dict[str, Any] = {}
+    for owner, preset in (
+        (f"{agent_record.id} for {kind} observations", agent_record.presets.get(kind)),
+        (f"{agent_record.id} for {game_record.id}", game_record.presets.get(agent_record.id)),
+    ):
+        if preset:
+            listed = ", ".join(f"{name}={value}" for name, value in preset.items())
+            announce(f"Preset {owner}: {listed}")
+            chosen = config.merge(chosen, preset)
+    return chosen
+
+
+def _checked_tables(
+    settings: Mapping[str, Mapping[str, Any]], source: config.Source | None
+) -> dict[str, dict[str, Any]]:
+    for name, table in settings.items():
+        place = source.place((name,)) if source else ""
+        prefix = f"{place}: " if place else ""
+        if name not in _TABLES:
+            raise errors.ConfigError(
+                f"{prefix}unknown table '{name}'.{errors.nearest(name, _TABLES)} "
+                f"Settings have the tables {', '.join(_TABLES)}."
+            )
+        if not isinstance(table, Mapping):
+            raise errors.ConfigError(f"{prefix}'{name}' is {table!r}; expected a table.")
+    return {name: dict(settings.get(name, {})) for name in _TABLES}
+
+
+def _write_specs(run: Run, game: games.Game) -> None:
+    text = json.dumps(_spec_texts(game), indent=1) + "\n"
+    path = run.folder / "specs.json"
+    if not path.exists():
+        path.write_text(text, encoding="utf-8")
+    _check_specs(run, run.plan(), game)
+
+
+def _check_specs(run: Run, plan: Plan, game: games.Game) -> None:
+    path = run.folder / "specs.json"
+    try:
+        trained = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise errors.StorageError(f"Cannot read {path}: {error}. Is this a whole run?") from error
+    found = _spec_texts(game)
+    for name in sorted({*trained, *found}):
+        if trained.get(name) != found.get(name):
+            raise errors.FitError(
+                f"{game.name} has other specs than {plan.run.game}, which {run.folder} was trained "
+                f"on: {name} is {found.get(name, 'missing')}, and was "
+                f"{trained.get(name, 'missing')}. Choose a game of the same specs."
+            )
+
+
+def _spec_texts(game: games.Game) -> dict[str, str]:
+    """Each leaf as a text; bounds of floats do not count, as no network depends on them."""
+    texts = {}
+    for what, spec in (
+        ("observation", game.observation_spec()),
+        ("action", actions.canonical(game)[0].action_spec()),
+    ):
+        for path, leaf in specs.named_leaves(spec):
+            if what == "observation" and leaf.dtype.kind == "f":
+                leaf = dataclasses.replace(leaf, minimum=None, maximum=None)
+            texts["/".join(part for part in (what, path) if part)] = str(leaf)
+    return texts
+
+
+def _plain(settings: Any) -> dict[str, Any]:
+    return dataclasses.asdict(settings)
+
+
+@contextlib.contextmanager
+def _log_file(path: pathlib.Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("gamebridge")
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(min(before or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _load_tensorflow() -> None:
+    from gamebridge.tf import start
+
+    start.load()

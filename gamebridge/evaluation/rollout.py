@@ -1,0 +1,225 @@
+"""Greedy episodes on given seeds: the same ones whatever the number of slots."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf  # noqa: TID253
+from tf_agents.policies import tf_policy  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+from tf_agents.utils import common  # noqa: TID253
+
+from gamebridge.contract import game as games
+from gamebridge.contract import specs
+from gamebridge.contract.specs import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class PlayedEpisode:
+    """One episode that was played to its end, or cut.
+
+    Attributes:
+      seed: the slot seed it was played with.
+      episode_return: sum of rewards.
+      length: steps.
+      ended: "terminated", or "truncated" by the game or by the limit of the evaluation.
+      telemetry: the game's own measures, each reduced as its spec says.
+    """
+
+    seed: int
+    episode_return: float
+    length: int
+    ended: str
+    telemetry: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """What a watcher is told of each step of each episode.
+
+    Attributes:
+      episode: its number, in the order of the seeds.
+      slot: where it is played.
+      step: 1 for the first.
+      action: the action that was taken, one slot's nest of arrays.
+      reward: what it brought.
+      episode_return: the sum so far.
+      telemetry: this step's values.
+      ended: "" or how the episode ended here.
+    """
+
+    episode: int
+    slot: int
+    step: int
+    action: Any
+    reward: float
+    episode_return: float
+    telemetry: dict[str, float]
+    ended: str
+
+
+class GraphPolicy:
+    """A TF-Agents policy as one graph function, numpy in and out; to be made once and kept."""
+
+    def __init__(self, policy: tf_policy.TFPolicy) -> None:
+        """Wraps `policy`; the first call traces it."""
+        self._policy = policy
+        self._act = tf.function(
+            tf.autograph.experimental.do_not_convert(self._act_in_graph), autograph=False
+        )
+
+    def initial_state(self, num_slots: int) -> Any:
+        """Policy state of `num_slots` slots at the start; () where there is none."""
+        return self._policy.get_initial_state(num_slots)
+
+    def __call__(self, time_step: games.TimeStep, state: Any) -> tuple[Any, Any]:
+        """Returns (action, policy state): nests of arrays [B, ...], and of tensors."""
+        tensors = ts.TimeStep(*(tf.nest.map_structure(tf.constant, part) for part in time_step[:4]))
+        action, state = self._act(tensors, state)
+        return tf.nest.map_structure(lambda leaf: leaf.numpy(), action), state
+
+    def _act_in_graph(self, time_step: ts.TimeStep, state: Any) -> tuple[Any, Any]:
+        step = self._policy.action(time_step, state)
+        # A Gaussian policy's mean is not held to the action's bounds.
+        action = tf.nest.map_structure(
+            lambda leaf, spec: common.clip_to_spec(leaf, spec) if leaf.dtype.is_floating else leaf,
+            step.action,
+            self._policy.action_spec,
+        )
+        return action, step.state
+
+
+def play(
+    game: games.Game,
+    policy: GraphPolicy,
+    seeds: Sequence[int],
+    *,
+    max_steps: int,
+    watch: Callable[[Moment], None] | None = None,
+) -> list[PlayedEpisode]:
+    """Plays one episode a seed and returns them in the order of the seeds.
+
+    Args:
+      game: any Game; every episode is the first one of its slot seed.
+      policy: what acts, usually a greedy policy.
+      seeds: slot seeds, such as those of `seeding.slot_seeds`.
+      max_steps: an episode is cut after so many steps and counts as truncated.
+      watch: is told of each step, while the game's picture is the one after that step.
+    """
+    table = _Table(game, seeds, max_steps)
+    time_step = game.reset(table.slot_seeds())
+    state = policy.initial_state(game.num_slots)
+    while table.running.any():
+        action, state = policy(time_step, state)
+        active = table.running if game.can_hold else None
+        time_step = game.step(action, active)
+        finished = table.note(time_step, action, watch)
+        if finished.any():
+            restart = table.next_seeds(finished)
+            if restart.any():
+                time_step = game.reset(table.slot_seeds(), restart)
+    return table.played
+
+
+class _Table:
+    """Which episode each slot plays, and what it has brought so far."""
+
+    def __init__(self, game: games.Game, seeds: Sequence[int], max_steps: int) -> None:
+        count = game.num_slots
+        self._game = game
+        self._seeds = [int(seed) for seed in seeds]
+        self._max_steps = max_steps
+        self._played: dict[int, PlayedEpisode] = {}
+        self._episode = np.arange(count)
+        self._next = min(count, len(self._seeds))
+        self.running = self._episode < len(self._seeds)
+        self._return = np.zeros(count)
+        self._length = np.zeros(count, np.int64)
+        self._reduce = {name: spec.reduce for name, spec in game.telemetry_spec().items()}
+        self._telemetry = {name: np.zeros(count) for name in self._reduce}
+
+    @property
+    def played(self) -> list[PlayedEpisode]:
+        """The finished episodes in the order of the seeds."""
+        return [self._played[number] for number in sorted(self._played)]
+
+    def slot_seeds(self) -> Array:
+        """int64 [B]; slots without an episode get the first seed, and are not heard."""
+        numbers = np.where(self.running, self._episode, 0)
+        return np.asarray([self._seeds[number] for number in numbers], np.int64)
+
+    def note(
+        self, time_step: games.TimeStep, action: Any, watch: Callable[[Moment], None] | None
+    ) -> Array:
+        """Adds a step; returns bool [B], the slots whose episode ended with it."""
+        counted = self.running & time_step.valid & (time_step.step_type != games.FIRST)
+        self._return[counted] += time_step.reward[counted]
+        self._length[counted] += 1
+        values = self._game.telemetry() if self._reduce else {}
+        for name, how in self._reduce.items():
+            self._add(name, how, np.asarray(values[name], np.float64), counted)
+        last = counted & (time_step.step_type == games.LAST)
+        finished = last | (counted & (self._length >= self._max_steps))
+        if watch is not None:
+            for slot in np.flatnonzero(counted):
+                watch(self._moment(int(slot), time_step, action, values, bool(finished[slot])))
+        for slot in np.flatnonzero(finished):
+            self._finish(int(slot), time_step)
+        return finished
+
+    def next_seeds(self, finished: Array) -> Array:
+        """Gives the finished slots new episodes; returns bool [B], those that got one."""
+        got = np.zeros_like(finished)
+        for slot in np.flatnonzero(finished):
+            self._return[slot] = 0.0
+            self._length[slot] = 0
+            for totals in self._telemetry.values():
+                totals[slot] = 0.0
+            if self._next < len(self._seeds):
+                self._episode[slot] = self._next
+                self._next += 1
+                got[slot] = True
+            else:
+                self.running[slot] = False
+        return got
+
+    def _add(self, name: str, how: str, values: Array, counted: Array) -> None:
+        totals = self._telemetry[name]
+        if how == "sum":
+            totals[counted] += values[counted]
+        elif how == "last":
+            totals[counted] = values[counted]
+        else:
+            first = counted & (self._length == 1)
+            totals[counted] = np.maximum(totals[counted], values[counted])
+            totals[first] = values[first]
+
+    def _moment(
+        self, slot: int, time_step: games.TimeStep, action: Any, values: Any, finished: bool
+    ) -> Moment:
+        return Moment(
+            episode=int(self._episode[slot]),
+            slot=slot,
+            step=int(self._length[slot]),
+            action=specs.map_leaves(lambda leaf: leaf[slot], action),
+            reward=float(time_step.reward[slot]),
+            episode_return=float(self._return[slot]),
+            telemetry={name: float(value[slot]) for name, value in values.items()},
+            ended=self._ended(slot, time_step) if finished else "",
+        )
+
+    def _finish(self, slot: int, time_step: games.TimeStep) -> None:
+        self._played[int(self._episode[slot])] = PlayedEpisode(
+            seed=self._seeds[self._episode[slot]],
+            episode_return=float(self._return[slot]),
+            length=int(self._length[slot]),
+            ended=self._ended(slot, time_step),
+            telemetry={name: float(totals[slot]) for name, totals in self._telemetry.items()},
+        )
+
+    def _ended(self, slot: int, time_step: games.TimeStep) -> str:
+        terminated = time_step.step_type[slot] == games.LAST and time_step.discount[slot] == 0.0
+        return "terminated" if terminated else "truncated"

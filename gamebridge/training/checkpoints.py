@@ -1,0 +1,306 @@
+"""`Checkpoints`: the saved states of one run, each whole or not there at all.
+
+    checkpoints/step-000000010240/   manifest.json  weights.index  weights.data-...
+    best/step-000000010240/          the one with the best validation return
+    replay/rows-0-10240.npz          the replay buffer in segments, each saved once
+
+A checkpoint is written beside its place, synced and renamed; its manifest holds the size
+and SHA-256 of every file it needs. Restoring walks from the newest back to the first
+that is whole. No pickles: TensorFlow's own format, JSON and plain .npy arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf  # noqa: TID253
+
+from gamebridge import errors
+from gamebridge.tf import replay as replays
+
+_LOG = logging.getLogger(__name__)
+_MANIFEST = "manifest.json"
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """What was restored.
+
+    Attributes:
+      step: the checkpoint's step.
+      state: what was given to `save`.
+      lost: one line for each newer checkpoint that was walked past.
+    """
+
+    step: int
+    state: dict[str, Any]
+    lost: tuple[str, ...]
+
+
+class Checkpoints:
+    """Saves, prunes and restores the checkpoints of one run folder."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        trackables: dict[str, Any],
+        replay: replays.Replay | None = None,
+        keep: int = 3,
+    ) -> None:
+        """Watches over `folder`, which is made when the first checkpoint is saved.
+
+        Args:
+          folder: the run folder.
+          trackables: what to save, by name; the same names when restoring.
+          replay: the replay buffer, saved in segments.
+          keep: how many checkpoints to keep besides the best.
+        """
+        self._folder = folder
+        self._checkpoint = tf.train.Checkpoint(**trackables)
+        self._replay = replay
+        self._keep = keep
+        self._segments: list[dict[str, Any]] = []
+
+    def steps(self, which: str = "checkpoints") -> list[int]:
+        """The steps of the checkpoints that are there, whole or not, oldest first."""
+        return [int(path.name[5:]) for path in _step_folders(self._folder / which)]
+
+    def sweep(self) -> None:
+        """Removes what a killed process left half written."""
+        for which in ("checkpoints", "best", "replay"):
+            for path in (self._folder / which).glob(".tmp-*"):
+                _LOG.info("removing the half-written %s", path.name)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Saves a checkpoint at `step` with JSON `state` beside it; prunes older ones.
+
+        Raises:
+          StorageError: the disk is full or not writable. Older checkpoints are intact.
+        """
+        try:
+            segments = self._save_segments()
+            self._write(self._folder / "checkpoints", step, state, segments)
+            self._segments = segments
+            self._prune()
+        except (OSError, tf.errors.OpError) as error:
+            self.sweep()
+            free = shutil.disk_usage(_existing(self._folder)).free
+            raise errors.StorageError(
+                f"Cannot save the checkpoint of step {step:,} in {self._folder}: "
+                f"{_first_line(error)} ({free / 2**20:,.0f} MiB free). Older checkpoints are "
+                "intact; free space or make the folder writable, then resume."
+            ) from error
+
+    def save_best(self, step: int, state: dict[str, Any]) -> None:
+        """Saves the weights as the best so far, in place of the last best.
+
+        Raises:
+          StorageError: as `save`.
+        """
+        best = self._folder / "best"
+        try:
+            self._write(best, step, state, [])
+            for path in _step_folders(best):
+                if int(path.name[5:]) != step:
+                    shutil.rmtree(path)
+        except (OSError, tf.errors.OpError) as error:
+            self.sweep()
+            raise errors.StorageError(
+                f"Cannot save the best checkpoint in {best}: {_first_line(error)}. "
+                "Free space or make the folder writable, then resume."
+            ) from error
+
+    def restore(self, which: str = "checkpoints", with_replay: bool = True) -> Restored | None:
+        """Restores the newest whole checkpoint; None where there has never been one.
+
+        Raises:
+          StorageError: checkpoints are there and none can be restored. Training never
+            starts from zero in silence.
+        """
+        folders = _step_folders(self._folder / which)[::-1]
+        lost: list[str] = []
+        for replay_too in (True, False) if self._replay and with_replay else (False,):
+            for path in folders:
+                try:
+                    restored = self._restore_one(path, replay_too)
+                except _Damaged as damage:
+                    lost.append(f"{path.name} is lost: {damage}")
+                    continue
+                if self._replay and with_replay and not replay_too:
+                    lost.append("the replay buffer is lost and starts empty")
+                for line in lost:
+                    _LOG.warning("%s; going on from %s", line, path.name)
+                return Restored(int(path.name[5:]), restored, tuple(lost))
+        if not folders:
+            return None
+        raise errors.StorageError(
+            f"None of the {len(folders)} checkpoints in {self._folder / which} can be restored: "
+            f"{'; '.join(dict.fromkeys(lost))}. Restore the folder from a copy, or start "
+            "a new run in another folder."
+        )
+
+    def drop_newer_than(self, step: int) -> None:
+        """Removes checkpoints after `step`: those that a resume had to walk past."""
+        for path in _step_folders(self._folder / "checkpoints"):
+            if int(path.name[5:]) > step:
+                shutil.rmtree(path)
+
+    def _write(
+        self,
+        parent: pathlib.Path,
+        step: int,
+        state: dict[str, Any],
+        segments: list[dict[str, Any]],
+    ) -> None:
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = parent / f".tmp-{step:012d}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        self._checkpoint.write(str(temporary / "weights"))
+        manifest = {
+            "format": _FORMAT,
+            "step": step,
+            "state": state,
+            "files": {path.name: _fingerprint(path) for path in sorted(temporary.iterdir())},
+            "segments": segments,
+        }
+        with open(temporary / _MANIFEST, "w", encoding="utf-8") as file:
+            json.dump(manifest, file, indent=1)
+        for path in temporary.iterdir():
+            _sync(path)
+        target = parent / f"step-{step:012d}"
+        if target.exists():
+            shutil.rmtree(target)
+        os.rename(temporary, target)
+        _sync(parent)
+
+    def _save_segments(self) -> list[dict[str, Any]]:
+        if self._replay is None or self._replay.num_added == 0:
+            return []
+        folder = self._folder / "replay"
+        folder.mkdir(parents=True, exist_ok=True)
+        stop = self._replay.num_added
+        oldest = max(0, stop - self._replay.length)
+        kept = [segment for segment in self._segments if segment["stop"] > oldest]
+        start = max(oldest, kept[-1]["stop"]) if kept else oldest
+        if start == stop:
+            return kept
+        name = f"rows-{start}-{stop}.npz"
+        temporary = folder / f".tmp-{name}"
+        np.savez(temporary, **self._replay.rows(start, stop))
+        _sync(temporary)
+        os.rename(temporary, folder / name)
+        _sync(folder)
+        entry = {"name": name, "start": start, "stop": stop, **_fingerprint(folder / name)}
+        return [*kept, entry]
+
+    def _prune(self) -> None:
+        folders = _step_folders(self._folder / "checkpoints")
+        for path in folders[: -self._keep]:
+            shutil.rmtree(path)
+        needed = {
+            segment["name"] for path in folders[-self._keep :] for segment in _segments_of(path)
+        }
+        for path in (self._folder / "replay").glob("rows-*.npz"):
+            if path.name not in needed:
+                path.unlink()
+
+    def _restore_one(self, path: pathlib.Path, with_replay: bool) -> dict[str, Any]:
+        manifest = _read_manifest(path)
+        for name, expected in manifest["files"].items():
+            _check(path / name, expected)
+        segments: list[dict[str, Any]] = manifest["segments"] if with_replay else []
+        for segment in segments:
+            _check(self._folder / "replay" / segment["name"], segment)
+        try:
+            status = self._checkpoint.read(str(path / "weights"))
+            status.assert_existing_objects_matched().expect_partial()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise errors.StorageError(
+                f"{path} holds the weights of another network: {_first_line(error)}. "
+                "Resume with the settings in the run's own run.toml."
+            ) from error
+        if self._replay is not None:
+            self._replay.set_num_added(0)
+            for segment in segments:
+                with np.load(self._folder / "replay" / segment["name"]) as rows:
+                    self._replay.restore_rows(segment["start"], dict(rows))
+                self._replay.set_num_added(segment["stop"])
+        self._segments = segments
+        return dict(manifest["state"])
+
+
+class _Damaged(Exception):
+    """A checkpoint that is not whole."""
+
+
+def _read_manifest(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest["format"] != _FORMAT:
+            raise _Damaged(f"its format is {manifest['format']}, this gamebridge reads {_FORMAT}")
+        if not isinstance(manifest["files"], dict) or not isinstance(manifest["segments"], list):
+            raise _Damaged("its manifest is not one")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _Damaged(f"its manifest cannot be read ({_first_line(error)})") from error
+    return dict(manifest)
+
+
+def _segments_of(path: pathlib.Path) -> list[dict[str, Any]]:
+    with contextlib.suppress(_Damaged):
+        return list(_read_manifest(path)["segments"])
+    return []
+
+
+def _step_folders(parent: pathlib.Path) -> list[pathlib.Path]:
+    if not parent.is_dir():
+        return []
+    found: Iterator[pathlib.Path] = parent.glob("step-*")
+    return sorted(path for path in found if path.is_dir() and path.name[5:].isdigit())
+
+
+def _fingerprint(path: pathlib.Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return {"bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _check(path: pathlib.Path, expected: dict[str, Any]) -> None:
+    if not path.is_file():
+        raise _Damaged(f"{path.name} is missing")
+    found = _fingerprint(path)
+    if found["bytes"] != expected["bytes"]:
+        raise _Damaged(f"{path.name} has {found['bytes']} bytes instead of {expected['bytes']}")
+    if found["sha256"] != expected["sha256"]:
+        raise _Damaged(f"{path.name} has changed since it was saved")
+
+
+def _sync(path: pathlib.Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _existing(path: pathlib.Path) -> pathlib.Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__

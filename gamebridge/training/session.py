@@ -1,0 +1,244 @@
+"""`Session`: one sitting of training a run, from a checkpoint (or nothing) to a number of steps.
+
+A checkpoint is taken whenever the steps pass a multiple of the interval, and when the
+run ends or is stopped. At each one all episodes end and restart, reseeded from (seed,
+step), in an unbroken run too; so a run that was stopped there and resumed goes on
+exactly as one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gamebridge import errors
+from gamebridge.contract import seeding
+from gamebridge.evaluation import rollout
+from gamebridge.tf import environment as environments
+from gamebridge.training import (
+    checkpoints,
+    drivers,
+    learners,
+    metrics,
+    off_policy,
+    on_policy,
+    runs,
+    signals,
+)
+from gamebridge.training import settings as training_settings
+from gamebridge.wrappers import episodes as episode_logs
+
+_LOG = logging.getLogger(__name__)
+
+# One call into the graph lasts about so long: a signal is heard between two calls.
+_CALL_S = 0.4
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What a watcher of a session is told, a few times a second.
+
+    Attributes:
+      step: steps so far, all slots together.
+      target: steps at which the session ends.
+      steps_per_s: over this session, validation and checkpoints included.
+      mean_return: of the last 100 training episodes; None before the first.
+      validation_return: of the newest validation; None before the first.
+      note: what just happened, such as a saved checkpoint; "" for nothing.
+    """
+
+    step: int
+    target: int
+    steps_per_s: float
+    mean_return: float | None
+    validation_return: float | None
+    note: str = ""
+
+
+def make_driver(
+    environment: environments.GameTFEnvironment, learner: Any, seed: int
+) -> drivers.Driver:
+    """Returns the driver for a learner.
+
+    Raises:
+      PluginError: the agent's `make` returned something that is no learner.
+    """
+    if isinstance(learner, learners.OnPolicyLearner):
+        return on_policy.OnPolicyDriver(environment, learner, seed)
+    if isinstance(learner, learners.OffPolicyLearner):
+        return off_policy.OffPolicyDriver(environment, learner, seed)
+    raise errors.PluginError(
+        f"The agent's make returned a {type(learner).__name__}; expected an OnPolicyLearner or "
+        "OffPolicyLearner of gamebridge.training.learners."
+    )
+
+
+class Session:
+    """Trains in a run folder that is locked by the caller."""
+
+    def __init__(
+        self,
+        run: runs.Run,
+        log: episode_logs.EpisodeLog,
+        learner: learners.Learner,
+        seed: int,
+        settings: training_settings.TrainingSettings,
+        watch: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Builds driver and checkpoints; nothing is restored or stepped yet."""
+        self._run = run
+        self._log = log
+        self._policy = rollout.GraphPolicy(learner.policy)
+        self._settings = settings
+        self._watch = watch
+        self._environment = environments.GameTFEnvironment(log)
+        self._driver = make_driver(self._environment, learner, seed)
+        replay = (
+            self._driver.replay if isinstance(self._driver, off_policy.OffPolicyDriver) else None
+        )
+        self._checkpoints = checkpoints.Checkpoints(
+            run.folder, self._driver.trackables(), replay, settings.keep_checkpoints
+        )
+        self._saved_step = -1
+        self._best: float | None = None
+        self._validation: float | None = None
+        self._batch_s = 0.01  # seconds a batch step, measured as we go
+        self._started_s = 0.0
+        self._started_step = 0
+
+    @property
+    def num_steps(self) -> int:
+        """Steps so far, those of earlier sessions included."""
+        return self._driver.num_steps
+
+    def restore(self) -> checkpoints.Restored | None:
+        """Goes back to the newest whole checkpoint; None where there is none.
+
+        Raises:
+          StorageError: there are checkpoints, and none is whole.
+        """
+        self._checkpoints.sweep()
+        restored = self._checkpoints.restore()
+        if restored is not None:
+            self._checkpoints.drop_newer_than(restored.step)
+            self._best = restored.state.get("best")
+            self._validation = restored.state.get("validation")
+            self._saved_step = restored.step
+        return restored
+
+    def train(self, steps: int) -> None:
+        """Trains until `steps` steps were taken in all.
+
+        Raises:
+          Stopped: SIGINT or SIGTERM came; a checkpoint was saved.
+          Error: of the game, the storage or the learner, as its class says. The newest
+            checkpoint stays.
+        """
+        self._started_s, self._started_step = time.monotonic(), self.num_steps
+        with (
+            signals.StopRequest() as stop,
+            metrics.Metrics(self._run.folder, self.num_steps) as log,
+        ):
+            self._driver.restart()
+            self._log.take()
+            while self.num_steps < steps and stop.signal_number is None:
+                self._train_to_checkpoint(steps, stop, log)
+            if stop.signal_number is not None:
+                raise errors.Stopped(
+                    f"Stopped by {signal.Signals(stop.signal_number).name} at step "
+                    f"{self.num_steps:,}; the checkpoint of step {self._saved_step:,} is saved. "
+                    f"Go on with `gamebridge train --resume {self._run.folder}`.",
+                    stop.signal_number,
+                )
+
+    def _train_to_checkpoint(
+        self, steps: int, stop: signals.StopRequest, log: metrics.Metrics
+    ) -> None:
+        interval = self._settings.checkpoint_interval_steps
+        goal = min(steps, (self.num_steps // interval + 1) * interval)
+        logged_s = time.monotonic()
+        trained: dict[str, float] = {}
+        while stop.signal_number is None:
+            began, before = time.monotonic(), self.num_steps
+            trained = self._driver.advance(self._call_length(goal)) or trained
+            now = time.monotonic()
+            batch_steps = max(1.0, (self.num_steps - before) / self._driver.num_slots)
+            self._batch_s = 0.5 * self._batch_s + 0.5 * (now - began) / batch_steps
+            log.add_episodes(self._log.take())
+            is_done = self.num_steps >= goal and self._driver.is_at_boundary
+            if now - logged_s >= self._settings.log_interval_s or is_done:
+                logged_s = now
+                log.report(self.num_steps, {**trained, "steps_per_s": self._rate(), **_clock()})
+            self._tell(steps, log)
+            if is_done:
+                break
+        self._checkpoint(steps, stop, log)
+
+    def _call_length(self, goal: int) -> int:
+        """Batch steps of the next call: a fraction of a second's, and not past the goal."""
+        left = max(1, -(-(goal - self.num_steps) // self._driver.num_slots))
+        return int(np.clip(_CALL_S / max(self._batch_s, 1e-6), 1, left))
+
+    def _checkpoint(self, steps: int, stop: signals.StopRequest, log: metrics.Metrics) -> None:
+        if self.num_steps == self._saved_step:
+            return
+        if log.num_episodes == 0 and stop.signal_number is None:
+            _LOG.warning(
+                "no episode ended before step %d: raise training.checkpoint_interval_steps, "
+                "as all episodes restart at a checkpoint",
+                self.num_steps,
+            )
+        self._driver.end_episodes()
+        if stop.signal_number is None and self._settings.validation_episodes:
+            self._validate(log)
+        is_best = self._best is None or (
+            self._validation is not None and self._validation >= self._best
+        )
+        if self._validation is not None and is_best:
+            self._best = self._validation
+        state = {"best": self._best, "validation": self._validation}
+        self._checkpoints.save(self.num_steps, state)
+        if is_best or not self._settings.validation_episodes:
+            self._checkpoints.save_best(self.num_steps, state)
+        self._saved_step = self.num_steps
+        self._tell(steps, log, note=f"checkpoint at step {self.num_steps:,}")
+        self._driver.restart()
+        self._log.take()
+
+    def _validate(self, log: metrics.Metrics) -> None:
+        # In the training game itself: its episodes end here anyway, and a second Unity
+        # player or simulator would take memory for nothing.
+        seeds = seeding.slot_seeds(0, self._settings.validation_episodes, seeding.Domain.VALIDATION)
+        played = rollout.play(
+            self._log,
+            self._policy,
+            seeds.tolist(),
+            max_steps=self._settings.validation_max_steps,
+        )
+        self._log.take()
+        self._validation = float(np.mean([episode.episode_return for episode in played]))
+        log.report(self.num_steps, {"validation_return": self._validation, **_clock()})
+
+    def _rate(self) -> float:
+        elapsed = max(time.monotonic() - self._started_s, 1e-9)
+        return (self.num_steps - self._started_step) / elapsed
+
+    def _tell(self, steps: int, log: metrics.Metrics, note: str = "") -> None:
+        if note:
+            _LOG.info("%s, validation return %s", note, self._validation)
+        if self._watch is not None:
+            self._watch(
+                Progress(
+                    self.num_steps, steps, self._rate(), log.mean_return, self._validation, note
+                )
+            )
+
+
+def _clock() -> dict[str, Any]:
+    return {"time_s": round(time.time(), 3)}

@@ -1,0 +1,36 @@
+"""Typed settings of a training run, beside those of its game, wrappers and agent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """Settings in the table [training].
+
+    Attributes:
+      checkpoint_interval_steps: steps between two checkpoints. All episodes restart at
+        each one, also in a run that is never interrupted: raise it where an episode takes
+        longer than this divided by the number of slots.
+      keep_checkpoints: how many to keep besides the best.
+      validation_episodes: greedy episodes played at each checkpoint to find the best one;
+        0 plays none, and the newest checkpoint counts as the best.
+      validation_max_steps: an episode of validation is cut after so many steps.
+      log_interval_s: seconds between two lines of metrics.jsonl.
+    """
+
+    checkpoint_interval_steps: int = 10_000
+    keep_checkpoints: int = 3
+    validation_episodes: int = 10
+    validation_max_steps: int = 10_000
+    log_interval_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuses values with which no run could work."""
+        for name in ("checkpoint_interval_steps", "keep_checkpoints", "validation_max_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 1 or more.")
+        for name in ("validation_episodes", "log_interval_s"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more.")
