@@ -28,7 +28,8 @@ def to_array_spec(spec: specs.Spec) -> Any:
 
     def convert(path: str, leaf: specs.ArraySpec) -> Any:
         name = path.replace("/", "_") or leaf.name or None
-        if leaf.minimum is None and leaf.maximum is None:
+        # TF-Agents has no bounded specs of bool.
+        if leaf.dtype.kind == "b" or (leaf.minimum is None and leaf.maximum is None):
             return array_spec.ArraySpec(leaf.shape, leaf.dtype, name)
         low, high = _dtype_range(leaf.dtype)
         return array_spec.BoundedArraySpec(
@@ -110,7 +111,8 @@ class GamePyEnvironment(py_environment.PyEnvironment):
 
     def _play(self, call: Any, argument: Any) -> games.TimeStep:
         # TensorFlow turns what is raised below it into its own error with a text; the
-        # original is kept here for `original_error`.
+        # original is kept here for `error`.
+        self.error = None
         try:
             time_step: games.TimeStep = call(argument)
             if not time_step.valid.all():
@@ -251,6 +253,4 @@ def _copied(time_step: games.TimeStep) -> ts.TimeStep:
 def _dtype_range(dtype: np.dtype[Any]) -> tuple[Any, Any]:
     if dtype.kind == "f":
         return -np.inf, np.inf
-    if dtype.kind == "b":
-        return False, True
     return np.iinfo(dtype).min, np.iinfo(dtype).max

@@ -98,21 +98,21 @@ class DQNSettings:
       activation: of the fully connected layers.
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     gamma: float = 0.99
-    num_steps: int = 5
+    num_steps: int = 3
     batch_size: int = 64
     replay_capacity: int = 50_000
     warm_up_steps: int = 1_000
     train_interval: int = 1
-    target_update_tau: float = 0.01
+    target_update_tau: float = 0.005
     target_update_period: int = 1
     epsilon_start: float = 1.0
     epsilon_end: float = 0.05
     epsilon_steps: int = 5_000
     gradient_clip: float = 10.0
     reward_scale: float = 1.0
-    units: tuple[int, ...] = (128, 128)
+    units: tuple[int, ...] = (256, 256)
     conv_filters: tuple[int, int, int] = (16, 32, 32)
     activation: Activation = "relu"
 
@@ -147,7 +147,6 @@ PPO_PRESETS: Mapping[str, Mapping[str, Any]] = {
 DQN_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "image": {
         "learning_rate": 5e-4,
-        "num_steps": 3,
         "batch_size": 32,
         "replay_capacity": 20_000,
         "train_interval": 4,
