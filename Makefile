@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check format lint types bench clean
+.PHONY: setup demo test check check-wheel format lint types bench clean
 
 setup: $(READY)
 
@@ -25,6 +25,16 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 check: format lint types test
+
+# The wheel in an environment of its own, away from the sources: what a user gets.
+check-wheel: $(READY)
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(echo build/wheel/*.whl)[dev]"
+	cp -r tests examples pyproject.toml README.md Makefile build/wheel/
+	cd build/wheel && venv/bin/python -m pytest
+	cd build/wheel && venv/bin/mypy
 
 format: $(READY)
 	$(BIN)/ruff format --check .

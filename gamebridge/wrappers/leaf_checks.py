@@ -1,0 +1,120 @@
+"""The check of one leaf: shape and dtype, NaN and Inf, bounds.
+
+It is made to be cheap where nothing is wrong: it looks at all rows at once, in buffers
+of its own, and leaves it to a second look to tell which element is wrong.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gamebridge.contract import specs
+from gamebridge.contract.specs import Array
+
+
+class LeafCheck:
+    """Checks arrays [B, ...] against the spec of one leaf.
+
+    Attributes:
+      label: how messages call the leaf.
+      clipped: after `is_suspect`, the array put into its bounds; None where the spec has
+        none to keep (an integer leaf may use the whole range of its dtype, as frames do).
+    """
+
+    def __init__(self, label: str, spec: specs.ArraySpec, num_slots: int) -> None:
+        """Allocates the buffers that the bounds need."""
+        self.label = label
+        self._spec = spec
+        self._shape = (num_slots, *spec.shape)
+        self._dtype = spec.dtype
+        self._is_float = spec.dtype.kind == "f"
+        # Of the full shape: broadcasting would double the cost of a small leaf.
+        self._low = self._bound(spec.minimum, np.greater)
+        self._high = self._bound(spec.maximum, np.less)
+        bounded = self._low is not None or self._high is not None
+        self.clipped = np.zeros(self._shape, self._dtype) if bounded else None
+        # Clipping to finite bounds changes NaN and Inf as well, so it finds them too.
+        self._looks_for_inf = self._is_float and not (
+            self._low is not None
+            and self._high is not None
+            and np.isfinite(self._low).all()
+            and np.isfinite(self._high).all()
+        )
+        self._marks = np.zeros(self._shape, np.bool_)
+        self._seen: Array | None = None
+
+    def form_fault(self, array: Array) -> str | None:
+        """Says how shape or dtype differ from the spec; None where they do not."""
+        if array is self._seen:
+            return None
+        if not isinstance(array, np.ndarray):
+            found = f"a {type(array).__name__}"
+        elif array.shape != self._shape or array.dtype != self._dtype:
+            found = f"{array.dtype} {list(array.shape)}"
+        else:
+            self._seen = array
+            return None
+        return f"{self.label} is {found}; expected {self._dtype} {list(self._shape)}."
+
+    def is_suspect(self, array: Array) -> bool:
+        """Whether any element of any row is not finite or out of bounds."""
+        if self.clipped is not None:
+            source = array
+            if self._low is not None:
+                source = np.maximum(source, self._low, out=self.clipped)
+            if self._high is not None:
+                np.minimum(source, self._high, out=self.clipped)
+            # NaN comes through clipping, and differs from itself.
+            np.not_equal(self.clipped, array, out=self._marks)
+            if np.count_nonzero(self._marks):
+                return True
+        if self._looks_for_inf:
+            np.isfinite(array, out=self._marks)
+            return np.count_nonzero(self._marks) != self._marks.size
+        return False
+
+    def first_not_finite(self, array: Array, rows: Array) -> tuple[int, str] | None:
+        """Returns slot and description of the first NaN or Inf in `rows`, bool [B]."""
+        if not self._is_float:
+            return None
+        index = _first(~np.isfinite(array), rows)
+        if index is None:
+            return None
+        return index[0], f"{self._name(index)} is {array[index]}; expected a finite number."
+
+    def first_out_of_bounds(self, array: Array, rows: Array) -> tuple[int, str] | None:
+        """Returns slot and description of the first value out of bounds in `rows`, bool [B]."""
+        wrong = np.zeros(self._shape, np.bool_)
+        if self._low is not None:
+            wrong |= array < self._low
+        if self._high is not None:
+            wrong |= array > self._high
+        index = _first(wrong, rows)
+        if index is None:
+            return None
+        low = "-inf" if self._low is None else self._low[index]
+        high = "inf" if self._high is None else self._high[index]
+        return index[0], f"{self._name(index)} is {array[index]}; expected [{low}, {high}]."
+
+    def _name(self, index: tuple[int, ...]) -> str:
+        element = ", ".join(str(axis) for axis in index[1:])
+        return f"{self.label}[{element}]" if element else self.label
+
+    def _bound(self, bound: Array | None, is_tighter: np.ufunc) -> Array | None:
+        if bound is None or self._dtype.kind == "b":
+            return None
+        if self._is_float:
+            loosest = -np.inf if is_tighter is np.greater else np.inf
+        else:
+            info = np.iinfo(self._dtype)
+            loosest = info.min if is_tighter is np.greater else info.max
+        if not is_tighter(bound, loosest).any():
+            return None
+        return np.broadcast_to(bound, self._shape).copy()
+
+
+def _first(wrong: Array, rows: Array) -> tuple[int, ...] | None:
+    wrong = wrong & rows.reshape(-1, *[1] * (wrong.ndim - 1))
+    if not wrong.any():
+        return None
+    return tuple(int(axis) for axis in np.argwhere(wrong)[0])

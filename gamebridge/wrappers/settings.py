@@ -1,0 +1,93 @@
+"""The settings of the wrappers: frozen records that know nothing of numpy or cv2."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+# More than any network sees; a slip of the finger must not allocate gigabytes.
+_MOST_PIXELS = 4096
+_MOST_FRAMES = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSettings:
+    """What is done to every frame of an observation, in this order.
+
+    Attributes:
+      crop_top: pixels cut off at the top.
+      crop_bottom: pixels cut off at the bottom.
+      crop_left: pixels cut off at the left.
+      crop_right: pixels cut off at the right.
+      grey: whether colour becomes one channel of brightness.
+      height: pixels to shrink or grow to; None leaves the height as it is.
+      width: pixels to shrink or grow to; None leaves the width as it is.
+      stack: how many of the newest frames are joined along the channels.
+    """
+
+    crop_top: int = 0
+    crop_bottom: int = 0
+    crop_left: int = 0
+    crop_right: int = 0
+    grey: bool = False
+    height: int | None = None
+    width: int | None = None
+    stack: int = 1
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+          ValueError: one of them is not a whole number in its range.
+        """
+        for side in ("crop_top", "crop_bottom", "crop_left", "crop_right"):
+            _check_whole(side, getattr(self, side), 0)
+        for side in ("height", "width"):
+            if getattr(self, side) is not None:
+                _check_whole(side, getattr(self, side), 1, _MOST_PIXELS)
+        _check_whole("stack", self.stack, 1, _MOST_FRAMES)
+
+    @property
+    def changes_frames(self) -> bool:
+        """Whether single frames are changed, stacking aside."""
+        return self != ImageSettings(stack=self.stack)
+
+
+@dataclasses.dataclass(frozen=True)
+class WrapperSettings:
+    """Which wrappers a game gets.
+
+    Attributes:
+      images: what is done to frames; None for nothing.
+      action_repeat: how many steps of the game one action lasts.
+      episode_limit: steps, counted in actions of the agent, after which an episode is
+        cut short (a truncation); None for no limit.
+      guard: what happens to values that break the game's own spec. "refuse" stops with
+        the first one named; "clip" puts values that are out of bounds back into them,
+        and still refuses NaN; "off" looks at nothing.
+    """
+
+    images: ImageSettings | None = None
+    action_repeat: int = 1
+    episode_limit: int | None = None
+    guard: Literal["refuse", "clip", "off"] = "refuse"
+
+    def __post_init__(self) -> None:
+        """Checks the numbers and words.
+
+        Raises:
+          ValueError: a number is not whole or out of range, or `guard` is unknown.
+        """
+        _check_whole("action_repeat", self.action_repeat, 1)
+        if self.episode_limit is not None:
+            _check_whole("episode_limit", self.episode_limit, 1)
+        if self.guard not in ("refuse", "clip", "off"):
+            raise ValueError(f"guard is {self.guard!r}: expected 'refuse', 'clip' or 'off'.")
+
+
+def _check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and least <= value and (most is None or value <= most):  # type: ignore[operator]
+        return
+    allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+    raise ValueError(f"{name} is {value!r}: expected a whole number {allowed}.")

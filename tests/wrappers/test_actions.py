@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gamebridge import contract, errors
+from gamebridge.contract import specs
+from gamebridge.wrappers import actions, guards
+
+
+class Listener(contract.Game):
+    """Keeps the last action it was given."""
+
+    num_slots = 2
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.rows = contract.new_time_step(self.observation_spec(), 2)
+
+    def observation_spec(self):
+        return specs.box((1,))
+
+    def action_spec(self):
+        return self.spec
+
+    def reset(self, seeds=None, slots=None):
+        self.rows.step_type[:] = contract.FIRST
+        return self.rows
+
+    def step(self, action, active=None):
+        self.action, self.active = action, active
+        self.rows.step_type[:] = contract.MID
+        return self.rows
+
+
+def heard(spec, action):
+    """Returns what the game hears through its canonical wrapper, with the guard between."""
+    listener = Listener(spec)
+    game, _ = actions.canonical(guards.ValueGuard(listener))
+    game.reset()
+    game.step(action)
+    return listener.action
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        specs.discrete(4),
+        specs.discrete(4, dtype=np.int32),
+        specs.box((2,), -1.0, 1.0),
+        specs.box((2,)),
+        specs.box((2,), 0, 3, dtype=np.int64),
+        specs.box((), dtype=np.int64),
+        specs.box((3,), 0, 1, dtype=np.bool_),
+        {"gas": specs.box((1,), 0.0, 1.0)},
+        (specs.discrete(2, start=1),),
+    ],
+)
+def test_what_agents_know_and_what_cannot_be_helped_stays(spec):
+    game = Listener(spec)
+    assert actions.canonical(game) == (game, [])
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.int64, np.uint8])
+def test_an_integer_that_starts_elsewhere_starts_at_0(dtype):
+    spec = specs.discrete(3, start=2, name="gear", dtype=dtype)
+    game, lines = actions.canonical(Listener(spec))
+    offered = np.int32 if dtype == np.int32 else np.int64
+    assert game.action_spec() == specs.discrete(3, dtype=offered)
+    name = np.dtype(dtype).name
+    assert lines == [
+        f"action: {name} [] in [2, 4] is offered as {np.dtype(offered).name} [] in [0, 2]"
+    ]
+    action = heard(spec, np.array([0, 2], offered))
+    np.testing.assert_array_equal(action, [2, 4])
+    assert action.dtype == dtype
+
+
+def test_a_bounded_box_becomes_flat_and_scaled():
+    spec = specs.box((2, 2), [[0, -2], [-8, 1]], [[1, 2], [-4, 1]], dtype=np.float64)
+    game, lines = actions.canonical(Listener(spec))
+    assert game.action_spec() == specs.box((4,), -1.0, 1.0)
+    assert len(lines) == 1
+    assert lines[0].startswith("action: float64 [2, 2] in ")
+    assert lines[0].endswith(" is offered as float32 [4] in [-1, 1]")
+    action = heard(spec, np.array([[-1, -1, -1, -1], [1, 0, 0.5, 1]], np.float32))
+    assert action.dtype == np.float64
+    np.testing.assert_array_equal(action, [[[0, -2], [-8, 1]], [[1, 0], [-5, 1]]])
+
+
+def test_a_scalar_box_becomes_rank_1():
+    spec = specs.box((), 0.0, 10.0)
+    assert actions.canonical(Listener(spec))[0].action_spec() == specs.box((1,), -1.0, 1.0)
+    np.testing.assert_array_equal(heard(spec, np.array([[0], [1]], np.float32)), [5, 10])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_scaling_never_leaves_the_games_bounds(dtype):
+    rng = np.random.default_rng(0)
+    low = rng.uniform(-3, 0, 500)
+    spec = specs.box((500,), low, low + rng.uniform(0, 3, 500), dtype=dtype)
+    for edge in (-1.0, 1.0, -1.7, 1.7):
+        # The guard behind it would refuse a value out of bounds.
+        action = heard(spec, np.full((2, 500), edge, np.float32))
+        expected = spec.minimum if edge < 0 else spec.maximum
+        np.testing.assert_allclose(action[0], expected, atol=4 * np.finfo(dtype).eps)
+
+
+def test_wide_bounds_do_not_overflow():
+    spec = specs.box((1,), -9e29, 9e29)
+    np.testing.assert_allclose(heard(spec, np.array([[-1], [1]], np.float32)), [[-9e29], [9e29]])
+
+
+def test_an_unbounded_box_becomes_flat_and_unscaled():
+    spec = specs.box((1, 2), dtype=np.float64)
+    game, lines = actions.canonical(Listener(spec))
+    assert game.action_spec() == specs.box((2,))
+    assert lines == ["action: float64 [1, 2] is offered as float32 [2]"]
+    action = heard(spec, np.array([[3, -4], [0, 9]], np.float32))
+    np.testing.assert_array_equal(action, [[[3, -4]], [[0, 9]]])
+    assert action.dtype == np.float64
+
+
+def test_a_half_bounded_box_keeps_its_bounds_and_is_clipped_to_them():
+    spec = specs.box((2,), [0.1, -1e300], [np.inf, 5.0], dtype=np.float64)
+    game, _ = actions.canonical(Listener(spec))
+    offered = game.action_spec()
+    most = np.finfo(np.float32).max
+    assert offered == specs.box((2,), [np.float32(0.1), -most], [np.inf, 5.0])
+    action = heard(spec, np.array([[0.05, 9], [7, -9]], np.float32))
+    np.testing.assert_array_equal(action, [[0.1, 5], [7, -9]])
+
+
+def test_nan_is_left_to_the_guard():
+    spec = specs.box((1,), 0.0, 1.0)
+    with pytest.raises(errors.GameError, match=r"action\[0\] is nan"):
+        heard(spec, np.array([[0], [np.nan]], np.float32))
+
+
+def test_active_is_handed_on():
+    listener = Listener(specs.box((1,), 0.0, 2.0))
+    active = np.array([True, False])
+    actions.canonical(listener)[0].step(np.zeros((2, 1), np.float32), active)
+    assert listener.active is active
+    listener = Listener(specs.discrete(2, start=1))
+    actions.canonical(listener)[0].step(np.zeros(2, np.int64), active)
+    assert listener.active is active
+
+
+def test_wrappers_refuse_actions_they_are_not_for():
+    nested = Listener({"a": specs.box((1,))})
+    with pytest.raises(TypeError, match=r"the action is a dict of arrays; expected one array\."):
+        actions.FlatBox(nested)
+    with pytest.raises(TypeError, match=r"the action is float32 \[1\]; expected a bounded integer"):
+        actions.FromZero(Listener(specs.box((1,))))
