@@ -20,6 +20,8 @@ _STEP_NAMES = ("FIRST", "MID", "LAST")
 # _LEGAL[step type before, step type now]; a reset counts as LAST.
 _LEGAL = np.array([[False, True, True], [False, True, True], [True, False, False]])
 
+_LEGAL_PAIRS = {(before, now) for before, now in np.argwhere(_LEGAL).tolist()}
+
 _KEEP_TO_RULES = "The game must keep to the rules of gamebridge.contract.game."
 _MEND = "Mend where it comes from: no learner can use it."
 
@@ -54,8 +56,8 @@ class ValueGuard(contract.Wrapper):
         # A slot that was never started must start with FIRST, as one that has ended.
         self._before = np.full(num_slots, contract.LAST, np.int32)
         self._all_were_mid = False
-        self._finite = np.zeros(num_slots, np.bool_)
         self._all_mid = np.full(num_slots, contract.MID, np.int32).tobytes()
+        self._all_true = np.ones(num_slots, np.bool_).tobytes()
         self._all_one = np.ones(num_slots, np.float32).tobytes()
         self._heads = [
             leaf_checks.LeafCheck(name, specs.box((), dtype=dtype), num_slots)
@@ -120,13 +122,17 @@ class ValueGuard(contract.Wrapper):
             and valid is heads[3]
         ):
             self._check_heads((step_type, reward, discount, valid))
-        all_valid = np.count_nonzero(valid) == self.num_slots
+        all_valid = valid.tobytes() == self._all_true
         all_mid = all_valid and step_type.tobytes() == self._all_mid
         if not (all_mid and self._all_were_mid):
-            self._check_order(step_type, valid if named is None else valid & named)
+            if not (all_valid and named is None and self._is_ordered(step_type)):
+                self._check_order(step_type, valid if named is None else valid & named)
             self._all_were_mid = all_mid and named is None
-        np.isfinite(reward, out=self._finite)
-        if np.count_nonzero(self._finite) != self.num_slots or discount.tobytes() != self._all_one:
+        if not leaf_checks.is_finite(reward) or (
+            discount.tobytes() != self._all_one
+            # Written so that NaN counts as wrong.
+            and not (discount.min() >= 0 and discount.max() <= 1)
+        ):
             self._check_outcome(reward, discount, valid if named is None else valid & named)
         checked = self._check_side(self._observation, observation, valid, named)
         if checked is observation:
@@ -183,6 +189,13 @@ class ValueGuard(contract.Wrapper):
             self._refuse(
                 None, f"the {side.word} has other parts than its spec: {error}", side.advice
             )
+
+    def _is_ordered(self, step_type: Array) -> bool:
+        """Whether all slots took a legal step, and notes it if so: the cheap look at a batch."""
+        if not set(zip(self._before.tolist(), step_type.tolist(), strict=True)) <= _LEGAL_PAIRS:
+            return False
+        np.copyto(self._before, step_type)
+        return True
 
     def _check_order(self, step_type: Array, heard: Array) -> None:
         known = (step_type >= contract.FIRST) & (step_type <= contract.LAST)

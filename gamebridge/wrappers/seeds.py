@@ -17,12 +17,14 @@ class Seeded(contract.Wrapper):
         super().__init__(game)
         self._seeds = np.asarray(seeds, np.int64)
         self._pending = np.ones(game.num_slots, np.bool_)
+        self._was_reset = False
 
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> contract.TimeStep:
         """Resets with the seeds that are due."""
         named = np.ones(self.num_slots, np.bool_) if slots is None else np.asarray(slots, np.bool_)
         due = self._pending & named
         self._pending &= ~named
+        self._was_reset = True
         if seeds is not None or not due.any():
             return self.game.reset(seeds, slots)
         if (due == named).all():
@@ -32,6 +34,6 @@ class Seeded(contract.Wrapper):
 
     def step(self, action: specs.Nest, active: Array | None = None) -> contract.TimeStep:
         """Steps; a game that was never reset is reset first, as an action has nowhere to go."""
-        if self._pending.all():
+        if not self._was_reset:
             return self.reset()
         return self.game.step(action, active)

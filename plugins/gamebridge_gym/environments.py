@@ -60,8 +60,10 @@ def make(
         with _quiet():
             if library.__name__ == "gym":
                 return _make_legacy(library, full_name, kwargs, max_episode_steps)
+            spec = copy.deepcopy(library.spec(full_name))  # by its id, make would advise another
+            spec.order_enforce = False  # a Game's slots are reset before they are stepped
             return library.make(
-                library.spec(full_name),  # by its id, make would advise another version
+                spec,
                 max_episode_steps=max_episode_steps,
                 disable_env_checker=True,  # the adapter checks more, at a tenth of the cost
                 **({"render_mode": "rgb_array"} if picture else {}),

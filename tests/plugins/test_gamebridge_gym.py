@@ -109,7 +109,7 @@ def test_the_environment_gets_its_arguments():
 
 
 def test_the_environment_checker_is_not_in_the_way():
-    assert chain(make("gym/CartPole-v1")) == ["TimeLimit", "OrderEnforcing", "CartPoleEnv"]
+    assert chain(make("gym/CartPole-v1")) == ["TimeLimit", "CartPoleEnv"]
 
 
 @pytest.mark.parametrize("game_id", ["gym/CartPole-v1", "gym/LunarLander-v2"])
@@ -210,7 +210,7 @@ def test_a_module_is_imported_to_register_its_environments(library, module):
     module(f"levels_{library}", REGISTERS.format(library=library, id=f"Own{library}-v0"))
     environment = make(f"gym/levels_{library}:Own{library}-v0")
     assert type(environment.unwrapped).__module__ == f"levels_{library}"
-    assert type(environment).__module__.startswith(f"{library}.")
+    assert any(base.__module__.startswith(f"{library}.") for base in type(environment).__mro__)
 
 
 def test_a_module_that_is_not_there_is_an_unknown_id():

@@ -1,0 +1,116 @@
+"""`TrainRequest`: what flags, `--set` and a settings file ask of a training, in that order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gamebridge import errors
+
+if TYPE_CHECKING:
+    from gamebridge import config
+    from gamebridge.contract import records
+    from gamebridge.host import Host
+    from gamebridge.training.runs import RunSettings
+
+_TABLES = ("run", "game", "wrappers", "agent", "training")
+# What a run's own run.toml holds beside these: a record, not a wish.
+_PASSED_OVER = "versions"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRequest:
+    """A training that was asked for.
+
+    Attributes:
+      run: the table [run].
+      settings: the other tables.
+      source: where they came from.
+    """
+
+    run: RunSettings
+    settings: dict[str, Any]
+    source: config.Source
+
+
+def read(
+    flags: Mapping[str, Any], file: str | None = None, assignments: Sequence[str] = ()
+) -> TrainRequest:
+    """Puts a request together: flags win over `assignments`, and these over the file.
+
+    Args:
+      flags: fields of the table [run]; None for a flag that was not given.
+      file: a TOML file of the same form as run.toml.
+      assignments: each as `path.to.key=value`.
+
+    Raises:
+      ConfigError: the file cannot be read, a table or a key of [run] is unknown, a value
+        has the wrong type, or no game is named.
+    """
+    from gamebridge import config
+    from gamebridge.training import runs
+
+    values, source = config.read(file) if file is not None else ({}, config.Source())
+    for assignment in assignments:
+        config.assign(values, assignment)
+    source = dataclasses.replace(source, assignments=tuple(assignments))
+    values.pop(_PASSED_OVER, None)
+    for name, table in values.items():
+        place = source.place((name,))
+        if name not in _TABLES:
+            raise errors.ConfigError(
+                f"{place}: unknown table '{name}'.{errors.nearest(name, _TABLES)} "
+                f"Allowed here: {', '.join(_TABLES)}."
+            )
+        if not isinstance(table, Mapping):
+            raise errors.ConfigError(f"{place}: '{name}' is {table!r}; expected a table.")
+    wanted = {**values.pop("run", {}), **{k: v for k, v in flags.items() if v is not None}}
+    run = config.convert(wanted, runs.RunSettings, path="run", source=source)
+    if not run.game:
+        raise errors.ConfigError(
+            "No game is named. Give one, such as `gamebridge train gym/CartPole-v1`, or "
+            "`run.game` in the settings; `gamebridge games` lists all."
+        )
+    return TrainRequest(run, values, source)
+
+
+def check(request: TrainRequest, host: Host) -> None:
+    """Refuses what `api.train` would refuse, before TensorFlow is loaded: in a second, not five.
+
+    Raises:
+      UnknownId: no such game or agent.
+      ConfigError: a setting is unknown or has a wrong value.
+    """
+    from gamebridge import config
+    from gamebridge.training import settings as training_settings
+    from gamebridge.wrappers import settings as wrapper_settings
+
+    game, agent = host.find_game(request.run.game), host.find_agent(request.run.agent)
+    wrappers = config.merge(game.wrappers, request.settings.get("wrappers", {}))
+    tables: tuple[tuple[str, Any, type[Any]], ...] = (
+        ("game", request.settings.get("game", {}), game.settings),
+        ("wrappers", wrappers, wrapper_settings.WrapperSettings),
+        ("training", request.settings.get("training", {}), training_settings.TrainingSettings),
+    )
+    for name, table, schema in tables:
+        config.convert(table, schema, path=name, source=request.source)
+    _check_agent(request, game, agent)
+
+
+def _check_agent(
+    request: TrainRequest, game: records.GameRecord, agent: records.AgentRecord
+) -> None:
+    from gamebridge import config
+
+    # Which preset is taken is known when the game is made: one that suits is enough here.
+    refusals = []
+    for preset in (*agent.presets.values(), {}):
+        chosen = config.merge(preset, game.presets.get(agent.id, {}))
+        chosen = config.merge(chosen, request.settings.get("agent", {}))
+        try:
+            config.convert(chosen, agent.settings, path="agent", source=request.source)
+            return
+        except errors.ConfigError as error:
+            refusals.append(error)
+    raise refusals[-1]
