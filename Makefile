@@ -14,6 +14,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "gamebridge needs Python 3.10 or 3.11; $(PYTHON) is another. Try: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m compileall -q gamebridge plugins
 	@touch $(READY)
 
 demo: $(READY)

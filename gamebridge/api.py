@@ -15,17 +15,16 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gamebridge import assembly, config, errors, host
+from gamebridge import config, errors, host
 from gamebridge.contract import game as games
 from gamebridge.contract import records, seeding, specs
-from gamebridge.wrappers import actions, seeds
-from gamebridge.wrappers.settings import WrapperSettings
 
 if TYPE_CHECKING:
     from gamebridge.evaluation.results import Evaluation
     from gamebridge.tf.environment import GameTFEnvironment
     from gamebridge.training.runs import Plan, Run
-    from gamebridge.training.session import Progress
+    from gamebridge.training.session import Progress, Session
+    from gamebridge.wrappers.settings import WrapperSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -69,10 +68,13 @@ def make_game(
       ConfigError: a setting is unknown or has a wrong value.
       PluginError: its plugin cannot make it.
     """
+    from gamebridge.wrappers import seeds
+
     record = discover().find_game(game_id)
     if seed is None:
         seed = secrets.randbits(31)
-    game = _assemble(record, num_slots, dict(settings), dict(wrappers or {}), picture=picture)
+    chosen = _wrapper_settings(record, wrappers or {}, None)
+    game = _assemble(record, num_slots, settings, chosen, picture=picture)
     return seeds.Seeded(game, seeding.slot_seeds(seed, num_slots))
 
 
@@ -139,14 +141,15 @@ def train(
     found = discover()
     game_record, agent_record = found.find_game(game_id), found.find_agent(agent)
     tables = _checked_tables(settings or {}, source)
-    run_table = {"game": game_id, "agent": agent, "steps": steps, "seed": seed}
-    run_table["num_slots"] = agent_record.num_slots if num_slots is None else num_slots
+    num_slots = agent_record.num_slots if num_slots is None else num_slots
+    run_table = {
+        "game": game_id, "agent": agent, "steps": steps, "seed": seed, "num_slots": num_slots
+    }  # fmt: skip
     run_settings = config.convert(run_table, runs.RunSettings, path="run", source=source)
+    wrappers = _wrapper_settings(game_record, tables["wrappers"], source)
     announce = announce or _LOG.info
 
-    game = _assemble(
-        game_record, run_table["num_slots"], tables["game"], tables["wrappers"], source=source
-    )
+    game = _assemble(game_record, num_slots, tables["game"], wrappers, source=source)
     with contextlib.ExitStack() as opened:
         opened.callback(game.close)
         presets = _presets(game_record, agent_record, game, announce)
@@ -154,7 +157,7 @@ def train(
         plan = runs.Plan(
             run=run_settings,
             game=_plain(config.convert(tables["game"], game_record.settings)),
-            wrappers=_plain(_wrapper_settings(game_record, tables["wrappers"], source)),
+            wrappers=_plain(wrappers),
             agent=_plain(
                 config.convert(chosen, agent_record.settings, path="agent", source=source)
             ),
@@ -164,8 +167,11 @@ def train(
             pathlib.Path(run) if run else runs.free_folder(pathlib.Path("runs"), game_id, agent)
         )
         made = runs.Run(folder)
+        # All that may refuse comes first: what is refused leaves no folder behind.
+        fitted = _fit(agent_record, game, announce)
+        sitting = _session(made, plan, agent_record, fitted, watch)
         made.begin(plan)
-        _train(made, plan, agent_record, game, steps, watch, announce)
+        _train(made, fitted, sitting, steps, announce)
     return made
 
 
@@ -198,10 +204,15 @@ def resume(
     found = discover()
     game_record, agent_record = found.find_game(plan.run.game), found.find_agent(plan.run.agent)
     num_slots = plan.run.num_slots or agent_record.num_slots
-    game = _assemble(game_record, num_slots, plan.game, plan.wrappers)
+    announce = announce or _LOG.info
+    game = _assemble(game_record, num_slots, plan.game, _planned_wrappers(plan))
     with contextlib.closing(game):
+        if not any((made.folder / "checkpoints").glob("step-*")):
+            announce(f"{made.folder} has no checkpoint yet: training starts from step 0.")
         target = plan.run.steps if steps is None else steps
-        _train(made, plan, agent_record, game, target, watch, announce or _LOG.info)
+        fitted = _fit(agent_record, game, announce)
+        sitting = _session(made, plan, agent_record, fitted, watch)
+        _train(made, fitted, sitting, target, announce)
     return made
 
 
@@ -236,10 +247,18 @@ def evaluate(
       StorageError: no checkpoint is whole, or the results cannot be written.
       Error: others, as their classes say.
     """
-    if episodes < 1:
-        raise errors.ConfigError(f"episodes is {episodes}; expected 1 or more.")
-    if max_steps < 1:
-        raise errors.ConfigError(f"max_steps is {max_steps}; expected 1 or more.")
+    count = min(episodes, _MAX_EVALUATION_SLOTS) if num_slots is None else num_slots
+    for name, value, least in (
+        ("episodes", episodes, 1),
+        ("max_steps", max_steps, 1),
+        ("num_slots", count, 1),
+        ("record", record, 0),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise errors.ConfigError(f"{name} is {value}; expected {least} or more.")
+    if not fps > 0:
+        raise errors.ConfigError(f"fps is {fps}; expected more than 0.")
     _load_tensorflow()
     from gamebridge.evaluation import filming, results, rollout
     from gamebridge.training import runs
@@ -251,9 +270,12 @@ def evaluate(
     agent_record = found.find_agent(plan.run.agent)
     game_id = game or plan.run.game
     game_settings = plan.game if game_id == plan.run.game else {}
-    count = num_slots or min(episodes, _MAX_EVALUATION_SLOTS)
     played_game = _assemble(
-        found.find_game(game_id), count, game_settings, plan.wrappers, picture=num_recorded > 0
+        found.find_game(game_id),
+        count,
+        game_settings,
+        _planned_wrappers(plan),
+        picture=num_recorded > 0,
     )
     with contextlib.closing(played_game):
         from gamebridge.training import fitting
@@ -282,32 +304,46 @@ def evaluate(
     return evaluation
 
 
-def _train(
+def _fit(
+    agent_record: records.AgentRecord, game: games.Game, announce: Callable[[str], None]
+) -> games.Game:
+    from gamebridge.training import fitting
+
+    fitted, notes = fitting.fit(agent_record, game)
+    for note in notes:
+        announce(note)
+    return fitted
+
+
+def _session(
     run: Run,
     plan: Plan,
     agent_record: records.AgentRecord,
     game: games.Game,
-    steps: int,
     watch: Callable[[Progress], None] | None,
-    announce: Callable[[str], None],
-) -> None:
-    from gamebridge.training import fitting, session
+) -> Session:
+    from gamebridge.training import session
     from gamebridge.wrappers import episodes
 
+    return session.Session(
+        run,
+        episodes.EpisodeLog(game),
+        _learner(agent_record, plan, game),
+        plan.run.seed,
+        _training_settings(plan.training, None),
+        watch,
+    )
+
+
+def _train(
+    run: Run,
+    game: games.Game,
+    sitting: Session,
+    steps: int,
+    announce: Callable[[str], None],
+) -> None:
     with run.lock(), _log_file(run.folder / "train.log"):
-        fitted, notes = fitting.fit(agent_record, game)
-        for note in notes:
-            announce(note)
-        _write_specs(run, fitted)
-        learner = _learner(agent_record, plan, fitted)
-        sitting = session.Session(
-            run,
-            episodes.EpisodeLog(fitted),
-            learner,
-            plan.run.seed,
-            _training_settings(plan.training, None),
-            watch,
-        )
+        _write_specs(run, game)
         restored = sitting.restore()
         if restored is not None:
             for line in restored.lost:
@@ -353,16 +389,19 @@ def _assemble(
     record: records.GameRecord,
     num_slots: int,
     settings: Mapping[str, Any],
-    wrappers: Mapping[str, Any],
+    wrappers: WrapperSettings,
     *,
     picture: bool = False,
     source: config.Source | None = None,
 ) -> games.Game:
+    # Adapters and wrappers are not needed to list what there is.
+    from gamebridge import assembly
+
     return assembly.assemble(
         record,
         num_slots=num_slots,
         settings=config.convert(settings, record.settings, path="game", source=source),
-        wrappers=_wrapper_settings(record, wrappers, source),
+        wrappers=wrappers,
         picture=picture,
     )
 
@@ -370,8 +409,17 @@ def _assemble(
 def _wrapper_settings(
     record: records.GameRecord, wrappers: Mapping[str, Any], source: config.Source | None
 ) -> WrapperSettings:
+    from gamebridge.wrappers.settings import WrapperSettings
+
     values = config.merge(record.wrappers, wrappers)
     return config.convert(values, WrapperSettings, path="wrappers", source=source)
+
+
+def _planned_wrappers(plan: Plan) -> WrapperSettings:
+    """Those of a run: the game's own defaults are in them, or were overruled."""
+    from gamebridge.wrappers.settings import WrapperSettings
+
+    return config.convert(plan.wrappers, WrapperSettings, path="wrappers")
 
 
 def _training_settings(values: Mapping[str, Any], source: config.Source | None) -> Any:
@@ -422,7 +470,14 @@ def _write_specs(run: Run, game: games.Game) -> None:
     text = json.dumps(_spec_texts(game), indent=1) + "\n"
     path = run.folder / "specs.json"
     if not path.exists():
-        path.write_text(text, encoding="utf-8")
+        temporary = run.folder / ".tmp-specs.json"
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, path)
+        except OSError as error:
+            raise errors.StorageError(
+                f"Cannot write {path}: {error}. Free space or make the folder writable."
+            ) from error
     _check_specs(run, run.plan(), game)
 
 
@@ -444,6 +499,8 @@ def _check_specs(run: Run, plan: Plan, game: games.Game) -> None:
 
 def _spec_texts(game: games.Game) -> dict[str, str]:
     """Each leaf as a text; bounds of floats do not count, as no network depends on them."""
+    from gamebridge.wrappers import actions
+
     texts = {}
     for what, spec in (
         ("observation", game.observation_spec()),
@@ -473,7 +530,9 @@ def _log_file(path: pathlib.Path) -> Iterator[None]:
     finally:
         logger.setLevel(before)
         logger.removeHandler(handler)
-        handler.close()
+        # On a full disk; the error that matters is on its way already.
+        with contextlib.suppress(OSError):
+            handler.close()
 
 
 def _load_tensorflow() -> None:

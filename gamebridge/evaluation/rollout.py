@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf  # noqa: TID253
 from tf_agents.policies import tf_policy  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
-from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
+from gamebridge.tf import environment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +84,7 @@ class GraphPolicy:
     def _act_in_graph(self, time_step: ts.TimeStep, state: Any) -> tuple[Any, Any]:
         step = self._policy.action(time_step, state)
         # A Gaussian policy's mean is not held to the action's bounds.
-        action = tf.nest.map_structure(
-            lambda leaf, spec: common.clip_to_spec(leaf, spec) if leaf.dtype.is_floating else leaf,
-            step.action,
-            self._policy.action_spec,
-        )
+        action = environment.clip_action(step.action, self._policy.action_spec)
         return action, step.state
 
 

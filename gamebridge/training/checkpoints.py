@@ -2,7 +2,7 @@
 
     checkpoints/step-000000010240/   manifest.json  weights.index  weights.data-...
     best/step-000000010240/          the one with the best validation return
-    replay/rows-0-10240.npz          the replay buffer in segments, each saved once
+    replay/rows-0-10240.npy          the replay buffer in segments, each saved once
 
 A checkpoint is written beside its place, synced and renamed; its manifest holds the size
 and SHA-256 of every file it needs. Restoring walks from the newest back to the first
@@ -68,6 +68,7 @@ class Checkpoints:
         """
         self._folder = folder
         self._checkpoint = tf.train.Checkpoint(**trackables)
+        self._names = set(trackables)
         self._replay = replay
         self._keep = keep
         self._segments: list[dict[str, Any]] = []
@@ -130,8 +131,8 @@ class Checkpoints:
             starts from zero in silence.
         """
         folders = _step_folders(self._folder / which)[::-1]
-        lost: list[str] = []
         for replay_too in (True, False) if self._replay and with_replay else (False,):
+            lost: list[str] = []
             for path in folders:
                 try:
                     restored = self._restore_one(path, replay_too)
@@ -147,7 +148,7 @@ class Checkpoints:
             return None
         raise errors.StorageError(
             f"None of the {len(folders)} checkpoints in {self._folder / which} can be restored: "
-            f"{'; '.join(dict.fromkeys(lost))}. Restore the folder from a copy, or start "
+            f"{'; '.join(lost)}. Restore the folder from a copy, or start "
             "a new run in another folder."
         )
 
@@ -176,6 +177,7 @@ class Checkpoints:
             "files": {path.name: _fingerprint(path) for path in sorted(temporary.iterdir())},
             "segments": segments,
         }
+        manifest["sha256"] = _seal(manifest)
         with open(temporary / _MANIFEST, "w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=1)
         for path in temporary.iterdir():
@@ -197,9 +199,13 @@ class Checkpoints:
         start = max(oldest, kept[-1]["stop"]) if kept else oldest
         if start == stop:
             return kept
-        name = f"rows-{start}-{stop}.npz"
+        name = f"rows-{start}-{stop}.npy"
         temporary = folder / f".tmp-{name}"
-        np.savez(temporary, **self._replay.rows(start, stop))
+        # One array after the other: numpy's zip files complain on a full disk twice, the
+        # second time where nobody can catch it.
+        with open(temporary, "wb") as file:
+            for rows in self._replay.rows(start, stop).values():
+                np.save(file, rows, allow_pickle=False)
         _sync(temporary)
         os.rename(temporary, folder / name)
         _sync(folder)
@@ -213,7 +219,7 @@ class Checkpoints:
         needed = {
             segment["name"] for path in folders[-self._keep :] for segment in _segments_of(path)
         }
-        for path in (self._folder / "replay").glob("rows-*.npz"):
+        for path in (self._folder / "replay").glob("rows-*.npy"):
             if path.name not in needed:
                 path.unlink()
 
@@ -225,6 +231,7 @@ class Checkpoints:
         for segment in segments:
             _check(self._folder / "replay" / segment["name"], segment)
         try:
+            self._refuse_leftovers(str(path / "weights"))
             status = self._checkpoint.read(str(path / "weights"))
             status.assert_existing_objects_matched().expect_partial()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
@@ -235,11 +242,26 @@ class Checkpoints:
         if self._replay is not None:
             self._replay.set_num_added(0)
             for segment in segments:
-                with np.load(self._folder / "replay" / segment["name"]) as rows:
-                    self._replay.restore_rows(segment["start"], dict(rows))
+                with open(self._folder / "replay" / segment["name"], "rb") as file:
+                    rows = {name: np.load(file) for name in self._replay.rows(0, 0)}
+                self._replay.restore_rows(segment["start"], rows)
                 self._replay.set_num_added(segment["stop"])
         self._segments = segments
         return dict(manifest["state"])
+
+    def _refuse_leftovers(self, weights: str) -> None:
+        """Refuses a larger network's weights: TensorFlow would restore the part that fits."""
+        view = tf.train.CheckpointView(weights)
+        leftover = set(view.diff(self._checkpoint)[1])
+        parts = [item for item in view.children(0).items() if item[0] in self._names]
+        seen = set()
+        while parts:
+            name, node = parts.pop()
+            if node in leftover:
+                raise ValueError(f"{name} has no place in this network")
+            if node not in seen:
+                seen.add(node)
+                parts += [(f"{name}/{key}", child) for key, child in view.children(node).items()]
 
 
 class _Damaged(Exception):
@@ -251,11 +273,15 @@ def _read_manifest(path: pathlib.Path) -> dict[str, Any]:
         manifest = json.loads((path / _MANIFEST).read_text(encoding="utf-8"))
         if manifest["format"] != _FORMAT:
             raise _Damaged(f"its format is {manifest['format']}, this gamebridge reads {_FORMAT}")
-        if not isinstance(manifest["files"], dict) or not isinstance(manifest["segments"], list):
-            raise _Damaged("its manifest is not one")
+        if manifest.pop("sha256") != _seal(manifest):
+            raise _Damaged("its manifest has changed since it was saved")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _Damaged(f"its manifest cannot be read ({_first_line(error)})") from error
     return dict(manifest)
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _segments_of(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
-from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge import errors
 from gamebridge.contract import seeding
@@ -65,6 +64,17 @@ class Driver(abc.ABC):
     def end_episodes(self) -> None:  # noqa: B027 - nothing to do unless steps are stored
         """Makes the running episodes end here; to be called before a checkpoint."""
 
+    def check_weights(self) -> None:
+        """Looks at all that is learned; to be called before a checkpoint.
+
+        Raises:
+          DivergenceError: a weight is not a finite number, though no metric told so.
+        """
+        root = tf.train.Checkpoint(**self._learner.trackables())
+        for part in tf.train.TrackableView(root).descendants():
+            if isinstance(part, tf.Variable) and part.dtype.is_floating:
+                self._check_finite(part.name, part.numpy())
+
     def restart(self) -> None:
         """Restarts all episodes, seeded by (seed, steps so far) and nothing else."""
         seeds = seeding.slot_seeds(
@@ -91,37 +101,41 @@ class Driver(abc.ABC):
     def _step(self, time_step: ts.TimeStep, action: Any) -> ts.TimeStep:
         """Steps the environment and counts; in the graph."""
         # A Gaussian policy is not clipped: its log-probability is that of the sample.
-        clipped = tf.nest.map_structure(_clip, action, self.environment.action_spec())
+        clipped = environments.clip_action(action, self.environment.action_spec())
         self._num_steps.assign_add(
             tf.reduce_sum(tf.cast(tf.logical_not(time_step.is_last()), tf.int64))
         )
-        return self.environment.step(clipped)
+        # Nothing else holds this step back until the one before it was read, where the
+        # action was drawn without a look at the observation.
+        with tf.control_dependencies(tf.nest.flatten(time_step)):
+            return self.environment.step(clipped)
 
     def _run(self, function: Any, *arguments: Any) -> Any:
         """Calls a graph function; the game's own error comes out as it was raised."""
         try:
             return function(*arguments)
-        except tf.errors.OpError as error:
+        except tf.errors.OpError:
             original = self.environment.error
             if original is None:
                 raise
-            raise original from error
+        # Out here it keeps its own cause, which `raise ... from` would replace.
+        raise original
 
     def _checked(self, metrics: dict[str, tf.Tensor]) -> dict[str, float]:
         values = {name: float(value) for name, value in metrics.items()}
         for name, value in values.items():
-            if not np.isfinite(value):
-                raise errors.DivergenceError(
-                    f"{name} became {value} at step {self.num_steps:,}. The last good checkpoint "
-                    "is kept; lower agent.learning_rate, or check the game's rewards."
-                )
+            self._check_finite(name, value)
         return values
+
+    def _check_finite(self, name: str, value: Any) -> None:
+        if not np.isfinite(value).all():
+            raise errors.DivergenceError(
+                f"{name} became {value if np.ndim(value) == 0 else 'infinite or NaN'} at step "
+                f"{self.num_steps:,}. The last good checkpoint is kept; lower "
+                "agent.learning_rate, or check the game's rewards."
+            )
 
 
 def in_graph(function: Any) -> Any:
     """Returns `function` as one tf.function that autograph does not touch."""
     return tf.function(tf.autograph.experimental.do_not_convert(function), autograph=False)
-
-
-def _clip(action: tf.Tensor, spec: Any) -> tf.Tensor:
-    return common.clip_to_spec(action, spec) if spec.dtype.is_floating else action

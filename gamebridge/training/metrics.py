@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import dataclasses
 import json
+import logging
+import os
 import pathlib
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,19 +19,37 @@ import tensorflow as tf  # noqa: TID253
 from gamebridge import errors
 from gamebridge.wrappers import episodes as episode_logs
 
+_LOG = logging.getLogger(__name__)
+
 _WINDOW = 100
 
 
 class Metrics:
     """Writes one line a report; steps never go back in the file."""
 
-    def __init__(self, folder: pathlib.Path, start_step: int) -> None:
-        """Opens the files; lines after `start_step`, left by a killed run, are dropped."""
+    def __init__(
+        self, folder: pathlib.Path, start_step: int, episodes: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Opens the files.
+
+        Args:
+          folder: the run folder.
+          start_step: lines after it, left by a killed run, are dropped.
+          episodes: what `recent_episodes` gave at that step.
+
+        Raises:
+          StorageError: the disk is full or not writable.
+        """
         self._path = folder / "metrics.jsonl"
-        _drop_after(self._path, start_step)
-        self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - closed by close
-        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
-        self._recent: collections.deque[episode_logs.Episode] = collections.deque(maxlen=_WINDOW)
+        try:
+            _drop_after(self._path, start_step)
+            self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - see close
+            self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        except (OSError, tf.errors.OpError) as error:
+            raise self._failure(error) from error
+        self._recent: collections.deque[episode_logs.Episode] = collections.deque(
+            (episode_logs.Episode(**values) for values in episodes), _WINDOW
+        )
         self._num_episodes = 0
 
     @property
@@ -47,6 +69,10 @@ class Metrics:
         self._recent.extend(episodes)
         self._num_episodes += len(episodes)
 
+    def recent_episodes(self) -> list[dict[str, Any]]:
+        """The episodes of `mean_return` as plain values, for a checkpoint."""
+        return [dataclasses.asdict(episode) for episode in self._recent]
+
     def report(self, step: int, values: dict[str, Any]) -> None:
         """Writes `values` and the episodes' means as of `step`.
 
@@ -64,20 +90,28 @@ class Metrics:
         try:
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
-            with self._writer.as_default(step=step):
+            with _default(self._writer, step):
                 for name, value in line.items():
                     if name != "step" and isinstance(value, (int, float)):
                         tf.summary.scalar(name, value)
         except (OSError, tf.errors.OpError) as error:
-            raise errors.StorageError(
-                f"Cannot write {self._path}: {error}. Free space or make the folder writable, "
-                "then resume."
-            ) from error
+            raise self._failure(error) from error
 
     def close(self) -> None:
         """Closes the files. May be called twice."""
-        self._file.close()
-        self._writer.close()
+        # What could not be written cannot be written here either; an error must not take
+        # the place of the one that `report` raised.
+        for file in (self._file, self._writer):
+            try:
+                file.close()
+            except (OSError, tf.errors.OpError) as error:
+                _LOG.warning("%s", self._failure(error))
+
+    def _failure(self, error: Exception) -> errors.StorageError:
+        return errors.StorageError(
+            f"Cannot write {self._path}: {str(error).splitlines()[0]}. Free space or make the "
+            "folder writable, then resume."
+        )
 
     def __enter__(self) -> Metrics:
         return self
@@ -91,6 +125,24 @@ class Metrics:
         self.close()
 
 
+@contextlib.contextmanager
+def _default(writer: Any, step: int) -> Iterator[None]:
+    """As `writer.as_default`, which for ever stays the default where its flush fails."""
+    context = writer.as_default(step=step)
+    context.__enter__()
+    try:
+        yield
+    finally:
+        try:
+            context.__exit__(None, None, None)
+        except tf.errors.OpError:
+            with contextlib.suppress(tf.errors.OpError):
+                writer.close()
+            # A closed writer has nothing to flush.
+            context.__exit__(None, None, None)
+            raise
+
+
 def _drop_after(path: pathlib.Path, step: int) -> None:
     if not path.exists():
         return
@@ -101,4 +153,6 @@ def _drop_after(path: pathlib.Path, step: int) -> None:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue  # a line that a killed process had not finished
-    path.write_text("".join(kept), encoding="utf-8")
+    temporary = path.with_name(f".tmp-{path.name}")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    os.replace(temporary, path)

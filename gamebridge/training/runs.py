@@ -140,9 +140,16 @@ class Run:
 
         Raises:
           ConfigError: another process trains here; names its pid and host.
+          StorageError: the folder cannot be written.
         """
         path = self.folder / "lock"
-        with open(path, "a+", encoding="utf-8") as file:
+        try:
+            file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise errors.StorageError(
+                f"Cannot write {path}: {error}. Make the run folder writable."
+            ) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -151,14 +158,14 @@ class Run:
                     f"{self.folder} is in use by {file.read().strip() or 'another process'}. "
                     "Wait for it or stop it, or choose another --run."
                 ) from error
-            file.seek(0)
-            file.truncate()
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+            # For people only, the lock itself is the kernel's: it holds on a full disk too.
+            with contextlib.suppress(OSError):
+                os.truncate(path, 0)
+                os.write(file.fileno(), _who().encode())
             try:
                 yield
             finally:
-                file.truncate(0)
+                os.truncate(path, 0)
 
 
 def free_folder(parent: pathlib.Path, game_id: str, agent_id: str) -> pathlib.Path:
@@ -170,6 +177,10 @@ def free_folder(parent: pathlib.Path, game_id: str, agent_id: str) -> pathlib.Pa
         folder = parent / f"{name}-{number}"
         number += 1
     return folder
+
+
+def _who() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}\n"
 
 
 def _versions() -> dict[str, str]:

@@ -108,6 +108,7 @@ class Session:
         self._saved_step = -1
         self._best: float | None = None
         self._validation: float | None = None
+        self._episodes: list[dict[str, Any]] = []
         self._batch_s = 0.01  # seconds a batch step, measured as we go
         self._started_s = 0.0
         self._started_step = 0
@@ -129,6 +130,7 @@ class Session:
             self._checkpoints.drop_newer_than(restored.step)
             self._best = restored.state.get("best")
             self._validation = restored.state.get("validation")
+            self._episodes = restored.state.get("episodes", [])
             self._saved_step = restored.step
         return restored
 
@@ -143,7 +145,7 @@ class Session:
         self._started_s, self._started_step = time.monotonic(), self.num_steps
         with (
             signals.StopRequest() as stop,
-            metrics.Metrics(self._run.folder, self.num_steps) as log,
+            metrics.Metrics(self._run.folder, self.num_steps, self._episodes) as log,
         ):
             self._driver.restart()
             self._log.take()
@@ -182,8 +184,10 @@ class Session:
 
     def _call_length(self, goal: int) -> int:
         """Batch steps of the next call: a fraction of a second's, and not past the goal."""
-        left = max(1, -(-(goal - self.num_steps) // self._driver.num_slots))
-        return int(np.clip(_CALL_S / max(self._batch_s, 1e-6), 1, left))
+        count = max(1, int(_CALL_S / max(self._batch_s, 1e-6)))
+        if self.num_steps >= goal:  # only the rest of a rollout is missing
+            return count
+        return min(count, -(-(goal - self.num_steps) // self._driver.num_slots))
 
     def _checkpoint(self, steps: int, stop: signals.StopRequest, log: metrics.Metrics) -> None:
         if self.num_steps == self._saved_step:
@@ -194,24 +198,30 @@ class Session:
                 "as all episodes restart at a checkpoint",
                 self.num_steps,
             )
+        self._driver.check_weights()
         self._driver.end_episodes()
+        validated = None
         if stop.signal_number is None and self._settings.validation_episodes:
-            self._validate(log)
-        is_best = self._best is None or (
-            self._validation is not None and self._validation >= self._best
-        )
-        if self._validation is not None and is_best:
-            self._best = self._validation
-        state = {"best": self._best, "validation": self._validation}
-        self._checkpoints.save(self.num_steps, state)
+            validated = self._validation = self._validate(log)
+        is_best = self._best is None or (validated is not None and validated >= self._best)
+        if validated is not None and is_best:
+            self._best = validated
+        state = {
+            "best": self._best,
+            "validation": self._validation,
+            "episodes": log.recent_episodes(),
+        }
+        # The best one first: a process killed in between must not leave a checkpoint that
+        # tells of a best one that was never saved.
         if is_best or not self._settings.validation_episodes:
             self._checkpoints.save_best(self.num_steps, state)
+        self._checkpoints.save(self.num_steps, state)
         self._saved_step = self.num_steps
         self._tell(steps, log, note=f"checkpoint at step {self.num_steps:,}")
         self._driver.restart()
         self._log.take()
 
-    def _validate(self, log: metrics.Metrics) -> None:
+    def _validate(self, log: metrics.Metrics) -> float:
         # In the training game itself: its episodes end here anyway, and a second Unity
         # player or simulator would take memory for nothing.
         seeds = seeding.slot_seeds(0, self._settings.validation_episodes, seeding.Domain.VALIDATION)
@@ -222,8 +232,9 @@ class Session:
             max_steps=self._settings.validation_max_steps,
         )
         self._log.take()
-        self._validation = float(np.mean([episode.episode_return for episode in played]))
-        log.report(self.num_steps, {"validation_return": self._validation, **_clock()})
+        mean = float(np.mean([episode.episode_return for episode in played]))
+        log.report(self.num_steps, {"validation_return": mean, **_clock()})
+        return mean
 
     def _rate(self) -> float:
         elapsed = max(time.monotonic() - self._started_s, 1e-9)

@@ -1,0 +1,331 @@
+"""The door to TensorFlow: what the game says arrives unchanged, and its errors do too."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gamebridge
+from gamebridge import errors
+from gamebridge.contract import FIRST, LAST, MID, Game, new_time_step, seeding, specs
+from gamebridge.testing import fakes
+from gamebridge.tf import start
+
+start.load()
+
+import tensorflow as tf  # noqa: E402, TID253
+from tf_agents.environments import tf_py_environment, utils  # noqa: E402, TID253
+from tf_agents.specs import array_spec, tensor_spec  # noqa: E402, TID253
+
+from gamebridge.tf import environment  # noqa: E402
+
+NESTED = {
+    "camera": specs.frame(8, 8, 1, name="camera"),
+    "pair": (specs.box((2,), -1.0, 1.0, dtype=np.float64), specs.discrete(3, start=5)),
+    "plain": specs.box((), dtype=np.float32),
+}
+
+
+class Echo(Game):
+    """Keeps its actions; slot s has episodes of s + 1 steps."""
+
+    name = "toy/echo"
+
+    def __init__(self, num_slots=2, observation_spec=NESTED, action_spec=None):
+        self.num_slots = num_slots
+        self._observation_spec = observation_spec
+        self._action_spec = action_spec or specs.discrete(4, start=2)
+        self._rows = new_time_step(observation_spec, num_slots)
+        for leaf, rows in zip(
+            specs.leaves(observation_spec), specs.leaves(self._rows.observation), strict=True
+        ):
+            rows[:] = 0 if leaf.minimum is None else leaf.minimum
+        self._elapsed = np.zeros(num_slots, np.int64)
+        self.actions = []
+        self.num_closed = 0
+
+    def observation_spec(self):
+        return self._observation_spec
+
+    def action_spec(self):
+        return self._action_spec
+
+    def reset(self, seeds=None, slots=None):
+        named = np.ones(self.num_slots, bool) if slots is None else slots
+        self._elapsed[named] = 0
+        self._rows.step_type[named] = FIRST
+        self._rows.reward[named] = 0
+        self._rows.discount[named] = 1
+        return self._rows
+
+    def step(self, action, active=None):
+        self.actions.append(specs.map_leaves(np.copy, action))
+        self._elapsed += 1
+        for slot in range(self.num_slots):
+            over = self._elapsed[slot] > slot + 1
+            if over:
+                self._elapsed[slot] = 0
+            last = not over and self._elapsed[slot] == slot + 1
+            self._rows.step_type[slot] = FIRST if over else LAST if last else MID
+            self._rows.reward[slot] = 0 if over else self._elapsed[slot]
+            self._rows.discount[slot] = 0 if last else 1
+        return self._rows
+
+    def close(self):
+        self.num_closed += 1
+
+
+def silent_game():
+    """A game of two slots; the second is silent for two steps after its first."""
+    moment = fakes.Moment
+    return fakes.Scripted(
+        [moment(0.1, step_type=FIRST), moment(0.2), moment(0.3), moment(0.4)],
+        [
+            moment(0.1, step_type=FIRST),
+            moment(0.9, valid=False),
+            moment(0.9, valid=False),
+            moment(0.2, 7.0),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    "game_id", ["gym/CartPole-v1", "gym/Pendulum-v1", "gym/MountainCar-v0", "gym/Acrobot-v1"]
+)
+def test_bundled_games_pass_the_validation_of_tf_agents(game_id):
+    with gamebridge.make_game(game_id, num_slots=3, seed=1) as game:
+        utils.validate_py_environment(environment.GamePyEnvironment(game), episodes=2)
+
+
+@pytest.mark.parametrize(
+    "game", [fakes.Corridor(3), fakes.Target(2, size=2), fakes.Catch(2), Echo(3)], ids=type
+)
+def test_games_of_all_kinds_pass_the_validation_of_tf_agents(game):
+    utils.validate_py_environment(environment.GamePyEnvironment(game), episodes=4)
+
+
+def test_specs_carry_over_in_full():
+    door = environment.GamePyEnvironment(Echo())
+    observation = door.observation_spec()
+    assert set(observation) == {"camera", "pair", "plain"}
+    camera, (wide, shifted), plain = (
+        observation["camera"],
+        observation["pair"],
+        observation["plain"],
+    )
+    assert (camera.shape, camera.dtype, camera.maximum.max()) == ((8, 8, 1), np.uint8, 255)
+    assert (wide.shape, wide.dtype) == ((2,), np.float64)
+    assert (shifted.minimum, shifted.maximum, shifted.dtype) == (5, 7, np.int64)
+    assert not isinstance(plain, array_spec.BoundedArraySpec)
+    assert (door.action_spec().minimum, door.action_spec().maximum) == (2, 5)
+    assert door.batched
+    assert door.batch_size == 2
+    as_tensors = environment.GameTFEnvironment(Echo()).observation_spec()
+    assert as_tensors["pair"][0].dtype == tf.float64
+    assert as_tensors["camera"].name == "camera"
+    assert as_tensors["pair"][1].name == "pair_1"
+
+
+@pytest.mark.parametrize(
+    ("leaf", "low", "high"),
+    [
+        (specs.box((2,), minimum=0.0), 0.0, np.finfo(np.float32).max),
+        (specs.box((2,), maximum=1.0), np.finfo(np.float32).min, 1.0),
+        (specs.box((2,), minimum=3, dtype=np.int16), 3, 32767),
+    ],
+)
+def test_a_bound_that_is_missing_becomes_the_dtypes_own(leaf, low, high):
+    spec = environment.to_array_spec(leaf)
+    assert isinstance(spec, array_spec.BoundedArraySpec)
+    assert np.all(spec.minimum == low)
+    assert np.all(spec.maximum == high)
+    assert tensor_spec.from_spec(spec).dtype.as_numpy_dtype == leaf.dtype
+
+
+def test_a_bool_has_no_bounds_whatever_its_spec_says():
+    spec = environment.to_array_spec(specs.box((2,), False, True, dtype=np.bool_))
+    assert type(spec) is array_spec.ArraySpec
+    assert tensor_spec.from_spec(spec).dtype == tf.bool
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: fakes.Corridor(3),
+        lambda: fakes.Catch(2, size=12),
+        lambda: gamebridge.make_game("gym/CartPole-v1", num_slots=3, seed=9),
+        lambda: Echo(3),
+    ],
+    ids=["corridor", "catch", "cartpole", "nested"],
+)
+def test_both_doors_say_the_same_for_the_same_seeds_and_actions(make):
+    seeds = seeding.slot_seeds(4, make().num_slots)
+    fast = environment.GameTFEnvironment(make(), seeds)
+    stock = tf_py_environment.TFPyEnvironment(environment.GamePyEnvironment(make(), seeds))
+    generator = np.random.default_rng(0)
+    spec = fast.action_spec()
+    ours, theirs = fast.reset(), stock.reset()
+    for _ in range(60):
+        tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
+        tf.nest.map_structure(
+            np.testing.assert_array_equal, fast.current_time_step(), stock.current_time_step()
+        )
+        assert fast.time_step_spec() == stock.time_step_spec()
+        action = tf.constant(
+            generator.integers(spec.minimum, spec.maximum + 1, fast.batch_size), spec.dtype
+        )
+        ours, theirs = fast.step(action), stock.step(action)
+
+
+def test_nested_actions_reach_the_game_in_their_own_structure():
+    action_spec = {"arm": specs.box((2,), -1.0, 1.0), "legs": (specs.discrete(3), specs.box((1,)))}
+    game = Echo(action_spec=action_spec)
+    door = environment.GameTFEnvironment(game)
+    action = {
+        "legs": (tf.constant([1, 2], tf.int64), tf.constant([[5.0], [6.0]])),
+        "arm": tf.constant([[0.0, 1.0], [2.0, 3.0]]),
+    }
+    tf.function(door.step, autograph=False)(action)
+    (seen,) = game.actions
+    assert isinstance(seen["legs"], tuple)
+    np.testing.assert_array_equal(seen["arm"], [[0, 1], [2, 3]])
+    np.testing.assert_array_equal(seen["legs"][0], [1, 2])
+    np.testing.assert_array_equal(seen["legs"][1], [[5], [6]])
+
+
+@pytest.mark.parametrize("kind", ["fast", "python"])
+def test_rows_handed_out_are_never_changed_by_the_game(kind):
+    game = fakes.Corridor(2)
+    seeds = seeding.slot_seeds(0, 2)
+    door = (
+        environment.GameTFEnvironment(game, seeds)
+        if kind == "fast"
+        else environment.GamePyEnvironment(game, seeds)
+    )
+    handed = [door.reset()]
+    kept = [tf.nest.map_structure(lambda leaf: np.array(leaf), handed[0])]
+    right = np.ones(2, np.int64)
+    for _ in range(20):
+        handed.append(door.step(right))
+        kept.append(tf.nest.map_structure(lambda leaf: np.array(leaf), handed[-1]))
+    for now, then in zip(handed, kept, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, now, then)
+    assert not np.array_equal(kept[0].observation, kept[1].observation)
+
+
+def test_rows_inside_a_graph_are_never_changed_by_the_game():
+    door = environment.GameTFEnvironment(fakes.Corridor(2, length=6), seeding.slot_seeds(0, 2))
+
+    @tf.function(autograph=False)
+    def walk():
+        first = door.reset()
+        rows = [first] + [door.step(tf.ones([2], tf.int64)) for _ in range(3)]
+        return tf.stack([row.observation for row in rows])
+
+    observations = walk().numpy()
+    steps = np.diff(observations[:, :, 0], axis=0)
+    np.testing.assert_allclose(steps, 1 / 6, atol=1e-6)
+
+
+def test_slots_restart_one_by_one():
+    door = environment.GameTFEnvironment(Echo(3))
+    step_types = [door.reset().step_type.numpy()]
+    for _ in range(5):
+        step_types.append(door.step(tf.constant([2, 2, 2], tf.int64)).step_type.numpy())
+    # Slot s has episodes of s + 1 steps.
+    np.testing.assert_array_equal(np.stack(step_types)[:, 0], [0, 2, 0, 2, 0, 2])
+    np.testing.assert_array_equal(np.stack(step_types)[:, 1], [0, 1, 2, 0, 1, 2])
+    np.testing.assert_array_equal(np.stack(step_types)[:, 2], [0, 1, 1, 2, 0, 1])
+
+
+@pytest.mark.parametrize("door_type", ["fast", "stock"])
+def test_restart_gives_new_seeds_and_reset_the_next_episodes(door_type):
+    game = gamebridge.make_game("gym/CartPole-v1", num_slots=2)
+    seeds = seeding.slot_seeds(3, 2)
+    if door_type == "fast":
+        door = environment.GameTFEnvironment(game, seeds)
+        restart = door.restart
+    else:
+        inner = environment.GamePyEnvironment(game, seeds)
+        door = tf_py_environment.TFPyEnvironment(inner)
+        restart = inner.restart
+    first = door.reset().observation.numpy()
+    second = door.reset().observation.numpy()
+    restart(seeds)
+    again = door.current_time_step() if door_type == "fast" else door.reset()
+    np.testing.assert_array_equal(again.observation, first)
+    assert not np.array_equal(first, second)
+
+
+def test_silent_slots_are_waited_for_while_the_others_are_held():
+    door = environment.GamePyEnvironment(silent_game())
+    door.reset()
+    time_step = door.step(np.zeros(2, np.int64))
+    np.testing.assert_allclose(time_step.observation[:, 0], [0.2, 0.2])
+    np.testing.assert_array_equal(time_step.reward, [0.0, 7.0])
+
+
+def test_a_slot_silent_at_reset_is_waited_for():
+    moment = fakes.Moment
+    game = fakes.Scripted([moment(step_type=FIRST, valid=False), moment(0.5, step_type=FIRST)])
+    time_step = environment.GamePyEnvironment(game).reset()
+    np.testing.assert_allclose(time_step.observation, [[0.5]])
+
+
+def test_waiting_has_a_limit():
+    silent = [fakes.Moment(step_type=FIRST), fakes.Moment(valid=False)]
+    game = fakes.Scripted([fakes.Moment(step_type=FIRST)], [silent[0], *[silent[1]] * 10**5])
+    door = environment.GamePyEnvironment(game, valid_timeout_s=0.05)
+    door.reset()
+    with pytest.raises(
+        errors.GameError,
+        match=r"testing/scripted: slots \[1\] had nothing to say for 0.05 s. .*valid_timeout_s",
+    ):
+        door.step(np.zeros(2, np.int64))
+
+
+def test_a_game_that_cannot_hold_slots_back_is_not_waited_for():
+    game = silent_game()
+    game.can_hold = False
+    door = environment.GamePyEnvironment(game)
+    door.reset()
+    with pytest.raises(errors.GameError, match=r"slots \[1\] have nothing to say, and the game"):
+        door.step(np.zeros(2, np.int64))
+
+
+def test_the_games_own_error_is_kept_and_forgotten_by_the_next_good_step():
+    moment = fakes.Moment
+    broken = ZeroDivisionError("wheel fell off")
+    game = fakes.Scripted([moment(step_type=FIRST), moment(error=broken), moment(0.5)])
+    door = environment.GameTFEnvironment(game)
+    door.reset()
+    with pytest.raises(tf.errors.OpError):
+        tf.function(door.step, autograph=False)(tf.constant([0], tf.int64))
+    assert door.error is broken
+    door.step(tf.constant([0], tf.int64))
+    assert door.error is None
+
+
+def test_closing_a_door_closes_the_game_and_may_be_done_twice():
+    game = Echo()
+    door = environment.GameTFEnvironment(game)
+    assert door.game is game
+    door.close()
+    door.close()
+    assert game.num_closed >= 1
+    python = environment.GamePyEnvironment(fakes.Catch(1, size=12))
+    python.reset()
+    assert python.render().shape == (12, 12, 3)
+    python.close()
+
+
+def test_make_gives_an_environment_whose_batch_is_its_slots():
+    door = gamebridge.make("gym/CartPole-v1", num_slots=5, seed=3)
+    again = gamebridge.make("gym/CartPole-v1", num_slots=5, seed=3)
+    other = gamebridge.make("gym/CartPole-v1", num_slots=5, seed=4)
+    assert door.batch_size == 5
+    first = door.current_time_step().observation.numpy()
+    np.testing.assert_array_equal(first, again.reset().observation)
+    assert not np.array_equal(first, other.reset().observation)
+    for opened in (door, again, other):
+        opened.close()

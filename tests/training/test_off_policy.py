@@ -1,0 +1,179 @@
+"""The off-policy driver: every step is stored, and pays for training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gamebridge import errors
+from gamebridge.contract import FIRST, LAST
+from gamebridge.testing import fakes
+from gamebridge.tf import start
+
+start.load()
+
+import tensorflow as tf  # noqa: E402, TID253
+
+from gamebridge.tf import environment  # noqa: E402
+from gamebridge.training import learners, off_policy, session  # noqa: E402
+
+
+class Counting(learners.OffPolicyLearner):
+    """Draws its actions and counts its trainings; learns nothing."""
+
+    def __init__(self, loss=1.0, **use):
+        self.replay_use = learners.ReplayUse(
+            **{
+                "capacity": 200,
+                "batch_size": 8,
+                "num_steps": 2,
+                "gamma": 0.9,
+                "warm_up_steps": 10,
+                "train_interval": 4,
+                **use,
+            }
+        )
+        self.trained_at = []
+        self.batches = []
+        self._loss = loss
+        self._num_steps = tf.Variable(0, dtype=tf.int64)
+
+    def trackables(self):
+        return {}
+
+    def act(self, time_step, num_steps, seed):
+        self._num_steps.assign(num_steps)
+        return tf.random.stateless_uniform([time_step.step_type.shape[0]], seed, 0, 2, tf.int64)
+
+    def train(self, batch, seed):
+        def keep(num_steps, *leaves):
+            self.trained_at.append(int(num_steps))
+            self.batches.append([leaf.copy() for leaf in leaves])
+            return np.float32(self._loss)
+
+        leaves = [self._num_steps.read_value(), *tf.nest.flatten(batch)]
+        return {"loss": tf.ensure_shape(tf.numpy_function(keep, leaves, tf.float32), [])}
+
+
+def driver_of(game, seed=0, **use):
+    learner = Counting(**use)
+    driver = session.make_driver(environment.GameTFEnvironment(game), learner, seed)
+    assert isinstance(driver, off_policy.OffPolicyDriver)
+    driver.restart()
+    return driver, learner
+
+
+def test_every_step_is_stored_once_and_in_order():
+    driver, _ = driver_of(fakes.Corridor(2, length=3), capacity=400)
+    driver.advance(60)
+    assert driver.replay.num_added == 60
+    rows = driver.replay.rows(0, 60)
+    assert (rows["step_type_0"][1:] == rows["next_step_type_0"][:-1]).all()
+    assert driver.num_steps == (rows["step_type_0"] != LAST).sum()
+    assert (rows["step_type_0"] == LAST).any()
+    # Walking is what the corridor does.
+    cells = np.rint(rows["observation_0"][..., 0] * 3).astype(int)
+    moving = rows["step_type_0"][:-1] != LAST
+    moved = np.maximum(cells[:-1] + np.where(rows["action_0"][:-1] == 1, 1, -1), 0)
+    np.testing.assert_array_equal(cells[1:][moving], moved[moving])
+
+
+@pytest.mark.parametrize(("num_slots", "interval"), [(1, 4), (2, 4), (4, 1), (3, 5)])
+def test_training_steps_are_paid_for_by_steps_of_the_game(num_slots, interval):
+    driver, learner = driver_of(fakes.Corridor(num_slots, length=400), train_interval=interval)
+    trained = [driver.advance(20), driver.advance(20)]
+    # From the batch step on in which 10 steps had been taken.
+    warm = 40 * num_slots - (-(-10 // num_slots) - 1) * num_slots
+    assert len(learner.trained_at) == warm // interval
+    assert trained[-1] == {"loss": 1.0}
+
+
+def test_nothing_is_trained_on_before_the_warm_up_and_before_there_are_transitions():
+    driver, learner = driver_of(fakes.Corridor(1), warm_up_steps=6)
+    assert driver.advance(5) is None
+    assert not learner.batches
+    driver, learner = driver_of(fakes.Corridor(1), warm_up_steps=0, num_steps=7, train_interval=1)
+    assert driver.advance(7) is None
+    assert driver.advance(1) is not None
+
+
+def test_the_pieces_in_which_steps_are_taken_do_not_matter():
+    (whole, ours), (pieces, theirs) = driver_of(fakes.Corridor(2)), driver_of(fakes.Corridor(2))
+    whole.advance(60)
+    for count in (1, 29, 7, 23):
+        pieces.advance(count)
+    assert ours.trained_at == theirs.trained_at
+    tf.nest.map_structure(np.testing.assert_array_equal, ours.batches, theirs.batches)
+
+
+def test_the_wait_for_a_checkpoint_is_never_long():
+    driver, _ = driver_of(fakes.Corridor(2))
+    driver.advance(7)
+    assert driver.is_at_boundary
+
+
+def test_no_transition_joins_the_steps_before_and_after_a_restart():
+    driver, learner = driver_of(
+        fakes.Corridor(2, length=50), warm_up_steps=0, num_steps=5, train_interval=1, batch_size=64
+    )
+    for _ in range(6):
+        driver.advance(6)
+        driver.end_episodes()
+        driver.end_episodes()
+        driver.restart()
+    rows = driver.replay.rows(0, driver.replay.num_added)
+    assert driver.replay.num_added == 6 * 7
+    ends = np.flatnonzero(rows["step_type_0"][:, 0] == LAST)
+    np.testing.assert_array_equal(ends, np.arange(6, 42, 7))
+    assert (rows["next_step_type_0"][ends - 1] == LAST).all()
+    assert (rows["step_type_0"][ends[:-1] + 1] == FIRST).all()
+    # Rewards are -0.1 a step: an episode of six gives at most five, then fewer.
+    observation, _, reward, _, next_observation, weight = (
+        np.concatenate(parts)
+        for parts in zip(*[flat(batch) for batch in learner.batches], strict=True)
+    )
+    used = weight > 0
+    distance = np.abs(next_observation[used, 0] - observation[used, 0]) * 50
+    taken = np.log1p(reward[used] / -0.1 * (0.9 - 1.0)) / np.log(0.9)
+    assert (distance <= np.rint(taken) + 1e-3).all()
+    assert set(np.rint(taken)) <= {1, 2, 3, 4, 5}
+
+
+def flat(batch):
+    """Leaves of a Transition in the order of its fields."""
+    return batch
+
+
+def test_checkpoints_hold_the_steps_not_yet_paid_for():
+    driver, _ = driver_of(fakes.Corridor(3, length=400), train_interval=7, warm_up_steps=0)
+    driver.advance(10)
+    assert int(driver.trackables()["credit"]) == (3 * 8) % 7
+
+
+def test_nothing_is_traced_again():
+    driver, _ = driver_of(fakes.Corridor(2))
+    for count in (5, 20, 3):
+        driver.advance(count)
+    assert driver._advance.experimental_get_tracing_count() == 1
+
+
+def test_the_games_own_error_comes_out_as_it_was_raised():
+    moment = fakes.Moment
+    broken = LookupError("no such wheel")
+    driver, _ = driver_of(
+        fakes.Scripted([moment(step_type=FIRST), *[moment()] * 7, moment(error=broken)])
+    )
+    with pytest.raises(LookupError, match=r"^no such wheel$") as caught:
+        driver.advance(20)
+    assert caught.value is broken
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    driver, _ = driver_of(fakes.Corridor(2), loss=float("nan"))
+    with pytest.raises(errors.DivergenceError, match="loss became nan at step"):
+        driver.advance(30)
+
+
+def test_a_replay_that_would_not_fit_is_refused_before_anything_is_played():
+    with pytest.raises(errors.ConfigError, match=r"Set agent.replay_capacity to"):
+        driver_of(fakes.Corridor(2), capacity=10**12)
