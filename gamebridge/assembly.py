@@ -95,7 +95,7 @@ def _make(
         made = record.make(request)
     except errors.Error:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise errors.PluginError(_what_failed(request.game_id, error)) from error
     opened.callback(_close, request.game_id, made)
     return made
@@ -112,7 +112,7 @@ def _close(name: str, made: Any) -> None:
         _logger.warning("'%s' could not be closed after a failed start.", name, exc_info=True)
 
 
-def _what_failed(name: str, error: Exception) -> str:
+def _what_failed(name: str, error: BaseException) -> str:
     missing = _missing_module(error)
     if missing is None:
         return (
@@ -125,7 +125,7 @@ def _what_failed(name: str, error: Exception) -> str:
     )
 
 
-def _missing_module(error: Exception) -> str | None:
+def _missing_module(error: BaseException) -> str | None:
     """Returns the top-level module whose absence led to `error`, if that is what happened."""
     for cause in _causes(error):
         if isinstance(cause, ModuleNotFoundError) and cause.name:

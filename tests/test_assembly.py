@@ -174,6 +174,14 @@ def test_an_exception_of_make_names_game_and_cause():
         assert isinstance(error.__cause__, KeyError)
 
 
+def test_a_make_that_leaves_the_program_is_named_instead():
+    def make(request):
+        sys.exit(0)
+
+    with pytest.raises(errors.PluginError, match=r"^'toy/still' could not be made: SystemExit: 0"):
+        assemble(make)
+
+
 def test_our_own_errors_pass_as_they_are():
     def make(request):
         raise errors.ConfigError("no such track")

@@ -16,6 +16,7 @@ import importlib.metadata
 import os
 import pathlib
 import re
+import shlex
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -94,7 +95,8 @@ class Run:
         if self.exists or (self.folder / "checkpoints").exists():
             raise errors.ConfigError(
                 f"{self.folder} holds a run already. Resume it with "
-                f"`gamebridge train --resume {self.folder}`, or choose another --run."
+                f"`gamebridge train --resume {shlex.quote(str(self.folder))}`, or choose "
+                "another --run."
             )
         values = {
             **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -155,7 +156,7 @@ class Session:
                 raise errors.Stopped(
                     f"Stopped by {signal.Signals(stop.signal_number).name} at step "
                     f"{self.num_steps:,}; the checkpoint of step {self._saved_step:,} is saved. "
-                    f"Go on with `gamebridge train --resume {self._run.folder}`.",
+                    f"Go on with `gamebridge train --resume {shlex.quote(str(self._run.folder))}`.",
                     stop.signal_number,
                 )
 
