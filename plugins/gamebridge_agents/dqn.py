@@ -81,17 +81,13 @@ class DQNLearner(learners.OffPolicyLearner):
         epsilon = settings.epsilon_start + share * (settings.epsilon_end - settings.epsilon_start)
         self._epsilon.assign(epsilon)
         values, _ = self._network(time_step.observation, time_step.step_type)
-        greedy = tf.argmax(values, -1, self._action_spec.dtype)
+        greedy = tf.argmax(values, -1)
         seeds = tf.random.split(seed, 2)
         explores = tf.random.stateless_uniform([self._num_slots], seeds[0]) < epsilon
-        random = tf.random.stateless_uniform(
-            [self._num_slots],
-            seeds[1],
-            0,
-            tf.constant(self._action_spec.maximum + 1, self._action_spec.dtype),
-            self._action_spec.dtype,
-        )
-        return tf.where(explores, random, greedy)
+        num_actions = int(self._action_spec.maximum) + 1
+        random = tf.random.stateless_uniform([self._num_slots], seeds[1], 0, num_actions, tf.int64)
+        # Drawn as int64: TensorFlow neither draws nor finds narrower integers.
+        return tf.cast(tf.where(explores, random, greedy), self._action_spec.dtype)
 
     def train(self, batch: replays.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One gradient step."""

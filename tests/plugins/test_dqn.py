@@ -178,7 +178,10 @@ MIXED = {
 
 @pytest.mark.parametrize(
     ("observation", "action"),
-    [(MIXED, specs.discrete(3, dtype=np.int32)), (specs.discrete(5), specs.discrete(2))],
+    [
+        (MIXED, specs.discrete(3, dtype=np.int32)),
+        (specs.discrete(5), specs.discrete(2, dtype=np.uint8)),
+    ],
     ids=["nested", "discrete"],
 )
 def test_any_kind_of_observation_can_be_trained_on(driver_of, observation, action):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from gamebridge import errors
+from gamebridge.contract import LAST
 from gamebridge.testing import fakes
 from gamebridge.tf import start
 from gamebridge.wrappers import episodes
@@ -266,6 +267,17 @@ def test_newer_checkpoints_that_are_damaged_are_named_and_taken_again(tmp_path):
     assert saved_steps(tmp_path) == [first, second, third]
     steps = [line["step"] for line in metric_lines(tmp_path)]
     assert steps == sorted(steps)
+
+
+def test_episodes_end_at_every_checkpoint_also_in_the_replay_buffer(tmp_path):
+    sitting = Sitting(tmp_path, fakes.Corridor(2, length=500), validation=0, interval=20)
+    sitting.train(100)
+    replay = sitting.session._driver.replay
+    rows = replay.rows(0, replay.num_added)
+    # Ten batch steps, then a LAST row where the episode was cut.
+    ends = np.flatnonzero(rows["step_type_0"][:, 0] == LAST)
+    np.testing.assert_array_equal(ends, [10, 21, 32, 43, 54])
+    assert (rows["next_step_type_0"][ends - 1] == LAST).all()
 
 
 def arrays_of(folder, step):
