@@ -171,7 +171,7 @@ def train(
         fitted = _fit(agent_record, game, announce)
         sitting = _session(made, plan, agent_record, fitted, watch)
         made.begin(plan)
-        _train(made, fitted, sitting, steps, announce)
+        _train(made, plan, fitted, sitting, steps, announce)
     return made
 
 
@@ -196,6 +196,8 @@ def resume(
       StorageError: there are checkpoints, and none is whole.
       Error: others, as `train`.
     """
+    if steps is not None and steps < 1:
+        raise errors.ConfigError(f"steps is {steps}; expected 1 or more.")
     _load_tensorflow()
     from gamebridge.training import runs
 
@@ -212,7 +214,7 @@ def resume(
         target = plan.run.steps if steps is None else steps
         fitted = _fit(agent_record, game, announce)
         sitting = _session(made, plan, agent_record, fitted, watch)
-        _train(made, fitted, sitting, target, announce)
+        _train(made, plan, fitted, sitting, target, announce)
     return made
 
 
@@ -337,6 +339,7 @@ def _session(
 
 def _train(
     run: Run,
+    plan: Plan,
     game: games.Game,
     sitting: Session,
     steps: int,
@@ -344,6 +347,8 @@ def _train(
 ) -> None:
     with run.lock(), _log_file(run.folder / "train.log"):
         _write_specs(run, game)
+        if steps != plan.run.steps:
+            run.extend(plan, steps)
         restored = sitting.restore()
         if restored is not None:
             for line in restored.lost:
@@ -376,7 +381,12 @@ def _restore_best(run: Run, learner: Any) -> int:
     saved = checkpoints.Checkpoints(
         run.folder, {f"learner_{name}": part for name, part in learner.trackables().items()}
     )
-    restored = saved.restore("best") or saved.restore()
+    try:
+        restored = saved.restore("best")
+    except errors.StorageError as error:
+        _LOG.warning("%s Taking the newest checkpoint instead.", error)
+        restored = None
+    restored = restored or saved.restore()
     if restored is None:
         raise errors.ConfigError(
             f"{run.folder} has no checkpoint yet. Wait for the first one, or lower "

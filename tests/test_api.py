@@ -136,7 +136,8 @@ def test_a_run_folder_holds_all_that_is_needed(halves):
         "train.log",
     }
     plan = runs.Run(folder).plan()
-    assert plan.run == runs.RunSettings("toys/corridor", "dqn", 180, 7, 2)
+    # The steps are those of the last resume, which a plain resume would go on to.
+    assert plan.run == runs.RunSettings("toys/corridor", "dqn", 360, 7, 2)
     assert plan.agent["units"] == [8, 8]
     assert plan.game == {"length": 6, "break_at": 0}
     assert "checkpoint at step" in (folder / "train.log").read_text()
@@ -415,3 +416,16 @@ def test_make_game_gives_the_same_game_for_the_same_seed():
 def test_wrappers_can_be_set_for_a_game():
     with api.make_game("toys/catch", wrappers={"images": {"stack": 2}}) as game:
         assert game.observation_spec().shape == (24, 24, 2)
+
+
+def test_where_the_best_checkpoint_is_damaged_the_newest_is_judged(copied, caplog):
+    (damaged,) = (copied / "best").iterdir()
+    (damaged / "weights.index").write_bytes(b"")
+    evaluation = gamebridge.evaluate(copied, 2)
+    assert evaluation.checkpoint_step == saved_steps(copied)[-1]
+    assert "Taking the newest checkpoint instead." in caplog.text
+
+
+def test_no_run_is_resumed_for_no_steps(copied):
+    with pytest.raises(errors.ConfigError, match=r"^steps is 0; expected 1 or more\.$"):
+        gamebridge.resume(copied, 0)

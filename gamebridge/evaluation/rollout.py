@@ -95,6 +95,7 @@ def play(
     *,
     max_steps: int,
     watch: Callable[[Moment], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> list[PlayedEpisode]:
     """Plays one episode a seed and returns them in the order of the seeds.
 
@@ -104,11 +105,12 @@ def play(
       seeds: slot seeds, such as those of `seeding.slot_seeds`.
       max_steps: an episode is cut after so many steps and counts as truncated.
       watch: is told of each step, while the game's picture is the one after that step.
+      should_stop: is asked before each step; then only the finished episodes come back.
     """
     table = _Table(game, seeds, max_steps)
     time_step = game.reset(table.slot_seeds())
     state = policy.initial_state(game.num_slots)
-    while table.running.any():
+    while table.running.any() and not should_stop():
         action, state = policy(time_step, state)
         active = table.running if game.can_hold else None
         time_step = game.step(action, active)

@@ -98,6 +98,17 @@ class Run:
                 f"`gamebridge train --resume {shlex.quote(str(self.folder))}`, or choose "
                 "another --run."
             )
+        self._write(plan)
+
+    def extend(self, plan: Plan, steps: int) -> None:
+        """Writes a new number of steps into run.toml, for whoever resumes next.
+
+        Raises:
+          StorageError: the folder cannot be written.
+        """
+        self._write(dataclasses.replace(plan, run=dataclasses.replace(plan.run, steps=steps)))
+
+    def _write(self, plan: Plan) -> None:
         values = {
             **{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)},
             "run": dataclasses.asdict(plan.run),

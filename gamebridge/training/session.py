@@ -203,10 +203,11 @@ class Session:
         self._driver.end_episodes()
         validated = None
         if stop.signal_number is None and self._settings.validation_episodes:
-            validated = self._validation = self._validate(log)
+            validated = self._validate(log, stop)
         is_best = self._best is None or (validated is not None and validated >= self._best)
-        if validated is not None and is_best:
-            self._best = validated
+        if validated is not None:
+            self._validation = validated
+            self._best = validated if is_best else self._best
         state = {
             "best": self._best,
             "validation": self._validation,
@@ -222,7 +223,7 @@ class Session:
         self._driver.restart()
         self._log.take()
 
-    def _validate(self, log: metrics.Metrics) -> float:
+    def _validate(self, log: metrics.Metrics, stop: signals.StopRequest) -> float | None:
         # In the training game itself: its episodes end here anyway, and a second Unity
         # player or simulator would take memory for nothing.
         seeds = seeding.slot_seeds(0, self._settings.validation_episodes, seeding.Domain.VALIDATION)
@@ -231,8 +232,11 @@ class Session:
             self._policy,
             seeds.tolist(),
             max_steps=self._settings.validation_max_steps,
+            should_stop=lambda: stop.signal_number is not None,
         )
         self._log.take()
+        if len(played) < len(seeds):
+            return None
         mean = float(np.mean([episode.episode_return for episode in played]))
         log.report(self.num_steps, {"validation_return": mean, **_clock()})
         return mean

@@ -90,6 +90,19 @@ def test_an_episode_is_cut_after_so_many_steps():
     assert {episode.ended for episode in played} == {"truncated"}
 
 
+def test_playing_ends_early_where_it_is_told_to():
+    game = fakes.Corridor(1, length=6)
+    asked = []
+
+    def enough():
+        asked.append(True)
+        return len(asked) > 8
+
+    played = rollout.play(game, right(game), [1, 2, 3], max_steps=100, should_stop=enough)
+    assert 1 <= len(played) < 3
+    assert len(asked) == 9
+
+
 def test_the_games_own_ending_is_told_apart():
     game = fakes.Corridor(2, length=4)
     assert {e.ended for e in rollout.play(game, right(game), range(3), max_steps=99)} == {
