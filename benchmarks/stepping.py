@@ -1,9 +1,9 @@
 """Steps a second of 8 CartPoles under a TF-Agents driver with a random policy, ours and stock.
 
 Every arrangement is driven by the same `DynamicStepDriver` and `RandomTFPolicy`. Rounds
-are interleaved, since machines are noisy: what to read is the ratios of one run. TF-Agents
-plays legacy gym's CartPole through `suite_gym`; ours plays gymnasium's, whose step takes
-longer, and `gamebridge.make` is measured on both.
+are interleaved and begin with each arrangement in turn, since machines are noisy: what to
+read is the ratios of one run. TF-Agents plays legacy gym's CartPole through `suite_gym`;
+ours plays gymnasium's, whose step takes longer.
 
     python benchmarks/stepping.py [--rounds 9] [--json]
 """
@@ -37,8 +37,12 @@ def main() -> None:
     rates: dict[str, list[float]] = {name: [] for name in arrangements}
     for run in arrangements.values():
         run()  # traces the graph
-    for _ in range(arguments.rounds):
-        for name, run in arrangements.items():
+    names = list(arrangements)
+    for number in range(arguments.rounds):
+        # Each begins a round in its turn: what runs after eight processes has a cold cache.
+        start_at = number % len(names)
+        for name in names[start_at:] + names[:start_at]:
+            run = arrangements[name]
             began = time.perf_counter()
             run()
             rates[name].append(STEPS_A_ROUND / (time.perf_counter() - began))

@@ -347,14 +347,19 @@ def _train(
 ) -> None:
     with run.lock(), _log_file(run.folder / "train.log"):
         _write_specs(run, game)
-        if steps != plan.run.steps:
+        if steps > plan.run.steps:
             run.extend(plan, steps)
-        restored = sitting.restore()
-        if restored is not None:
-            for line in restored.lost:
-                announce(line)
-            announce(f"Going on from the checkpoint of step {restored.step:,}.")
-        sitting.train(steps)
+        try:
+            restored = sitting.restore()
+            if restored is not None:
+                announce(f"Going on from the checkpoint of step {restored.step:,}.")
+            sitting.train(steps)
+        except errors.Stopped:
+            raise
+        except Exception:
+            # The error's one line goes to the caller; where it came from is kept here.
+            _LOG.info("training ended by an error", exc_info=True)
+            raise
 
 
 def _learner(agent_record: records.AgentRecord, plan: Plan, game: games.Game) -> Any:
@@ -364,15 +369,22 @@ def _learner(agent_record: records.AgentRecord, plan: Plan, game: games.Game) ->
     from gamebridge.tf import environment
 
     observation_spec = tensor_spec.from_spec(environment.to_array_spec(game.observation_spec()))
-    return agent_record.make(
-        records.AgentRequest(
-            time_step_spec=ts.time_step_spec(observation_spec),
-            action_spec=tensor_spec.from_spec(environment.to_array_spec(game.action_spec())),
-            num_slots=plan.run.num_slots or agent_record.num_slots,
-            seed=seeding.derive(plan.run.seed, 0),
-            settings=config.convert(plan.agent, agent_record.settings, path="agent"),
-        )
+    request = records.AgentRequest(
+        time_step_spec=ts.time_step_spec(observation_spec),
+        action_spec=tensor_spec.from_spec(environment.to_array_spec(game.action_spec())),
+        num_slots=plan.run.num_slots or agent_record.num_slots,
+        seed=seeding.derive(plan.run.seed, 0),
+        settings=config.convert(plan.agent, agent_record.settings, path="agent"),
     )
+    try:
+        return agent_record.make(request)
+    except errors.Error:
+        raise
+    except Exception as error:
+        raise errors.PluginError(
+            f"The agent '{agent_record.id}' could not be made: {type(error).__name__}: {error}. "
+            "Its plugin's make must return a learner; its own traceback is the cause."
+        ) from error
 
 
 def _restore_best(run: Run, learner: Any) -> int:

@@ -73,6 +73,11 @@ def assemble(
                     f"'{name}' made a game of {game.num_slots} slots; expected {num_slots}. Its "
                     "make must use request.num_slots."
                 )
+        elif first is None:
+            raise errors.PluginError(
+                f"'{name}' was made of None: its plugin's make returned nothing. Let it return a "
+                "Game or an environment."
+            )
         else:
             environments = [first]
             for _ in range(num_slots - 1):

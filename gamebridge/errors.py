@@ -89,7 +89,7 @@ class Stopped(Error):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Returns " Did you mean 'x'?", or "" where nothing known is near `word`."""
-    candidates = list(known)
+    candidates = list(dict.fromkeys(known))
     near = difflib.get_close_matches(word, candidates, n=3, cutoff=0.6)
     if not near:
         folded = {name.lower(): name for name in candidates}

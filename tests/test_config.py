@@ -361,7 +361,7 @@ def test_assignments_keep_what_is_beside_them():
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("steps", r"--set steps: expected path.to.key=value, such as train.steps=1000\."),
+        ("steps", r"--set steps: expected path.to.key=value, such as run.steps=1000\."),
         ("=3", r"--set =3: expected path"),
         ("", r"--set : expected path"),
         ("a..b=3", r"--set a..b=3: expected path"),

@@ -103,6 +103,10 @@ class SlotGame(Game):
         self._telemetry = {
             key: np.zeros(self.num_slots, spec.dtype) for key, spec in self._telemetry_spec.items()
         }
+        self._views: list[Array] = []
+        if isinstance(self._observation_spec, specs.ArraySpec):
+            column, shape = self._rows.observation, self._observation_spec.shape
+            self._views = [column[slot : slot + 1].reshape(shape) for slot in range(self.num_slots)]
         self._steps = [single.step for single in singles]
         self._seeds = [_episode_seeds(seed) for seed in seeding.slot_seeds(0, self.num_slots)]
         self._episode_seed = [0] * self.num_slots
@@ -153,7 +157,7 @@ class SlotGame(Game):
         """
         actions = columns.split(self._action_spec, action, self.num_slots, self.name)
         step_types, rewards, discounts, observations, _ = self._rows
-        steps, over, elapsed = self._steps, self._over, self._elapsed
+        steps, views, over, elapsed = self._steps, self._views, self._over, self._elapsed
         # The observation of most games is one array that fits: told apart here, where it
         # costs a tenth of a microsecond. All else is judged by `rows.write`.
         spec = self._observation_spec
@@ -171,7 +175,7 @@ class SlotGame(Game):
                     and observation.dtype is dtype
                     and observation.shape == shape
                 ):
-                    observations[slot] = observation
+                    views[slot][...] = observation
                 else:
                     rows.write(spec, observations, slot, observation)
                 rewards[slot] = (
@@ -186,7 +190,7 @@ class SlotGame(Game):
                     self._report(slot, is_first=False)
             except errors.Error:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 over[slot] = True
                 raise self._failure(slot, "step()", error) from error
         return self._rows
@@ -241,7 +245,7 @@ class SlotGame(Game):
                 self._report(slot, is_first=True)
         except errors.Error:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failure(slot, "reset()", error) from error
         self._rows.step_type[slot] = FIRST
         self._rows.reward[slot] = 0.0
@@ -294,7 +298,7 @@ class SlotGame(Game):
                     "Make every slot's environment alike."
                 )
 
-    def _failure(self, slot: int, call: str, error: Exception) -> errors.GameError:
+    def _failure(self, slot: int, call: str, error: BaseException) -> errors.GameError:
         where = (
             f"{self.name}, slot {slot}, step {self._elapsed[slot]} of the episode with seed "
             f"{self._episode_seed[slot]}"

@@ -153,7 +153,7 @@ def assign(values: dict[str, Any], assignment: str) -> None:
 def _split(assignment: str) -> tuple[Keys, str]:
     key_text, equals, text = assignment.partition("=")
     wrong = errors.ConfigError(
-        f"--set {assignment}: expected path.to.key=value, such as train.steps=1000."
+        f"--set {assignment}: expected path.to.key=value, such as run.steps=1000."
     )
     if not equals or "\n" in assignment:
         raise wrong

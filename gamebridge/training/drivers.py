@@ -118,6 +118,15 @@ class Driver(abc.ABC):
             original = self.environment.error
             if original is None:
                 raise
+        except errors.Error:
+            raise
+        except Exception as error:
+            # Not the graph but the learner's own code, as it was traced.
+            raise errors.PluginError(
+                f"{type(self._learner).__name__} raised {type(error).__name__}: "
+                f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}. "
+                "Mend the agent's act or train; its own traceback is the cause of this error."
+            ) from error
         # Out here it keeps its own cause, which `raise ... from` would replace.
         raise original
 

@@ -193,7 +193,7 @@ class Session:
     def _checkpoint(self, steps: int, stop: signals.StopRequest, log: metrics.Metrics) -> None:
         if self.num_steps == self._saved_step:
             return
-        if log.num_episodes == 0 and stop.signal_number is None:
+        if log.num_episodes == 0 and stop.signal_number is None and self.num_steps < steps:
             _LOG.warning(
                 "no episode ended before step %d: raise training.checkpoint_interval_steps, "
                 "as all episodes restart at a checkpoint",

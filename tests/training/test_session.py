@@ -186,7 +186,7 @@ def test_without_validation_the_newest_is_the_best(tmp_path):
 
 def test_where_no_episode_ends_between_checkpoints_a_warning_says_what_to_raise(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, "gamebridge"):
-        Sitting(tmp_path, fakes.Corridor(2, length=500), validation=0, interval=40).train(40)
+        Sitting(tmp_path, fakes.Corridor(2, length=500), validation=0, interval=40).train(80)
     assert "no episode ended before step 40: raise training.checkpoint_interval_steps" in (
         caplog.text
     )
