@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import json
 import pathlib
@@ -20,7 +21,8 @@ from gamebridge.contract import hookspecs
 
 ROOT = pathlib.Path(gamebridge.__file__).resolve().parent.parent
 PACKAGE = ROOT / "gamebridge"
-PLUGINS = ROOT / "plugins"
+# Beside this file, also where the package under test is an installed wheel.
+CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 
 # From left to right: who stands further left never imports who stands further right, and
 # neighbours of one place never import each other. A part is a package or a module; several
@@ -107,7 +109,8 @@ def test_a_breach_of_the_layers_is_seen(tmp_path, monkeypatch):
 
 
 def plugin_packages():
-    return sorted(path for path in PLUGINS.iterdir() if (path / "__init__.py").exists())
+    found = [importlib.util.find_spec(name) for name in ("gamebridge_agents", "gamebridge_gym")]
+    return [pathlib.Path(spec.origin).parent for spec in found]
 
 
 def test_nothing_imports_a_plugin():
@@ -170,7 +173,7 @@ def test_every_hook_shows_a_whole_plugin(name):
 
 @pytest.mark.parametrize("name", sorted(hooks()))
 def test_every_hook_is_told_of_in_the_readme(name):
-    assert f"`{name}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`{name}`" in (CHECKOUT / "README.md").read_text(encoding="utf-8")
 
 
 def loaded_by(statement):
@@ -205,6 +208,6 @@ def test_making_a_game_loads_no_tensorflow():
 
 
 def test_no_test_file_has_the_name_of_another():
-    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    names = [path.name for path in (CHECKOUT / "tests").rglob("test_*.py")]
     assert len(names) == len(set(names))
-    assert not list((ROOT / "tests").rglob("__init__.py"))
+    assert not list((CHECKOUT / "tests").rglob("__init__.py"))

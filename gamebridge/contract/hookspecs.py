@@ -27,21 +27,42 @@ def gamebridge_games() -> Iterable[records.GameRecord | records.GameFamily]:  # 
     A game of one's own, whole::
 
         import numpy as np
-        from gamebridge.contract import Game, GameRecord, hookimpl, new_time_step, specs
+        from gamebridge import contract
+        from gamebridge.contract import FIRST, LAST, Game, GameRecord, hookimpl, specs
 
         class Guess(Game):
-            '''Guess the number that was shown; one guess an episode.'''
+            # Say the number that is shown; one guess an episode.
 
             def __init__(self, num_slots):
                 self.num_slots = num_slots
-                self._rows = new_time_step(self.observation_spec(), num_slots)
+                self.rows = contract.new_time_step(self.observation_spec(), num_slots)
+                self.seeds = np.zeros(num_slots, np.int64)
+                self.episodes = np.zeros(num_slots, np.int64)
 
             def observation_spec(self):
                 return specs.discrete(10, name="shown")
 
             def action_spec(self):
                 return specs.discrete(10, name="guess")
-            ...
+
+            def reset(self, seeds=None, slots=None):
+                named = np.ones(self.num_slots, bool) if slots is None else slots
+                self.episodes[named] += 1
+                if seeds is not None:
+                    self.seeds[named], self.episodes[named] = seeds[named], 0
+                drawn = contract.seeding.episode_seeds(self.seeds, self.episodes) % 10
+                self.rows.observation[named] = drawn[named]
+                self.rows.step_type[named] = FIRST
+                self.rows.reward[named], self.rows.discount[named] = 0.0, 1.0
+                return self.rows
+
+            def step(self, action, active=None):
+                active = np.ones(self.num_slots, bool) if active is None else active
+                over = active & self.rows.is_last()
+                played = active & ~over
+                self.rows.reward[played] = (action == self.rows.observation)[played]
+                self.rows.step_type[played], self.rows.discount[played] = LAST, 0.0
+                return self.reset(slots=over)
 
         @hookimpl
         def gamebridge_games():
@@ -67,7 +88,12 @@ def gamebridge_find_game(game_id: str) -> records.GameRecord | None:
 
     Example::
 
+        import re
         from gamebridge.contract import GameFamily, GameRecord, hookimpl
+
+        def _make_maze(request):
+            import mazes
+            return mazes.Maze(request.game_id.partition("/")[2])
 
         @hookimpl
         def gamebridge_games():
@@ -85,6 +111,9 @@ def gamebridge_find_game(game_id: str) -> records.GameRecord | None:
 @hookspec
 def gamebridge_agents() -> Iterable[records.AgentRecord]:  # type: ignore[empty-body]
     """Yields the agents that a plugin brings.
+
+    What `make` returns is a learner of `gamebridge.training.learners`, whose docstrings say
+    what it has to do; gamebridge's own, `gamebridge_agents.dqn`, is one on a page.
 
     Example::
 

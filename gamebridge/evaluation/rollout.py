@@ -11,6 +11,7 @@ import tensorflow as tf  # noqa: TID253
 from tf_agents.policies import tf_policy  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
+from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
@@ -78,7 +79,14 @@ class GraphPolicy:
     def __call__(self, time_step: games.TimeStep, state: Any) -> tuple[Any, Any]:
         """Returns (action, policy state): nests of arrays [B, ...], and of tensors."""
         tensors = ts.TimeStep(*(tf.nest.map_structure(tf.constant, part) for part in time_step[:4]))
-        action, state = self._act(tensors, state)
+        try:
+            action, state = self._act(tensors, state)
+        except Exception as error:
+            raise errors.PluginError(
+                f"The agent's policy raised {type(error).__name__}: "
+                f"{(str(error).strip() or 'no message').splitlines()[0]}. Mend its action or "
+                "distribution; its own traceback is the cause of this error."
+            ) from error
         return tf.nest.map_structure(lambda leaf: leaf.numpy(), action), state
 
     def _act_in_graph(self, time_step: ts.TimeStep, state: Any) -> tuple[Any, Any]:

@@ -140,7 +140,7 @@ class Driver(abc.ABC):
         if not np.isfinite(value).all():
             raise errors.DivergenceError(
                 f"{name} became {value if np.ndim(value) == 0 else 'infinite or NaN'} at step "
-                f"{self.num_steps:,}. The last good checkpoint is kept; lower "
+                f"{self.num_steps:,}. Older checkpoints are kept; lower "
                 "agent.learning_rate, or check the game's rewards."
             )
 

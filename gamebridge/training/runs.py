@@ -178,7 +178,9 @@ class Run:
             try:
                 yield
             finally:
-                os.truncate(path, 0)
+                # Somebody may have removed the folder meanwhile.
+                with contextlib.suppress(OSError):
+                    os.truncate(path, 0)
 
 
 def free_folder(parent: pathlib.Path, game_id: str, agent_id: str) -> pathlib.Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 
 import numpy as np
@@ -451,3 +452,14 @@ def test_slots_must_be_alike():
         SlotGame([Counter(), other], "test/x")
     with pytest.raises(ValueError, match="no environments: expected one a slot"):
         SlotGame([], "test/x")
+
+
+def test_a_game_that_asks_python_to_exit_is_named_instead():
+    class Leaving(Counter):
+        def step(self, action):
+            sys.exit(3)
+
+    game = SlotGame([Leaving()], "toy/leaving")
+    game.reset()
+    with pytest.raises(errors.GameError, match=r"toy/leaving, slot 0, step 1 .* SystemExit: 3"):
+        game.step(np.zeros(1, np.int64))

@@ -248,7 +248,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(loss):
     driver, _ = driver_of(fakes.Corridor(2), loss=loss)
     with pytest.raises(
         errors.DivergenceError,
-        match=rf"loss became {loss} at step 10\. The last good checkpoint is kept; lower "
+        match=rf"loss became {loss} at step 10\. Older checkpoints are kept; lower "
         "agent.learning_rate",
     ) as caught:
         driver.advance(5)
