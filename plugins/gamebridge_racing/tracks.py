@@ -4,7 +4,8 @@ A track is N cross lines, from the left wall to the right one, in the order in w
 are driven over; the last is followed by the first. Two neighbouring cross lines and the
 pieces of wall between them are a *gate*. All gates are convex and have one orientation:
 so a ray, or a car, can be followed from gate to gate, and the first wall it meets is
-found exactly, without looking at any other piece of wall.
+found exactly, without looking at any other piece of wall. No two gates overlap: a place on
+the road is in one gate, and no wall stands on the road of another part of the lap.
 
 Metres, x to the right, y up, headings counter-clockwise from the x axis.
 """
@@ -17,10 +18,16 @@ import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
+from gamebridge_racing import overlaps
 
 # Corners are drawn and driven as polygons: 3 m on a radius of 20 m is 6 cm off the arc.
 SPACING_M = 3.0
 MIN_CROSS_LINES = 8
+# A gate that `from_centre_line` makes has at least this much area at each corner, in square
+# metres: a sliver would be convex by rounding alone.
+LEAST_TURN_M2 = 0.01
+# Passes of smoothing for the cross lines of a fold: each spreads a turn over two more gates.
+MAX_SMOOTHING = 400
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,8 +53,8 @@ class Track:
         """Derives the centre line.
 
         Raises:
-          GameError: the walls differ in length, are too few points or not finite, or a
-            gate is not convex (see `folded_gates`).
+          GameError: the walls differ in length, are too few points or not finite, a gate
+            is not convex (see `folded_gates`), or two gates overlap.
         """
         left = np.ascontiguousarray(self.left, np.float64)
         right = np.ascontiguousarray(self.right, np.float64)
@@ -69,6 +76,14 @@ class Track:
             raise errors.GameError(
                 f"track '{self.name}' folds at ({x:.1f}, {y:.1f}): a corner there is tighter "
                 "than the track is wide. Widen the corner, or narrow the track."
+            )
+        overlap = overlaps.first_overlap(left, right)
+        if overlap is not None:
+            (x, y), (x2, y2) = ((left[gate] + right[gate]) / 2 for gate in overlap)
+            raise errors.GameError(
+                f"track '{self.name}' overlaps itself: its part near ({x:.1f}, {y:.1f}) and that "
+                f"near ({x2:.1f}, {y2:.1f}) share ground; expected a strip that never meets "
+                "itself. Move the two apart, or narrow the track."
             )
         centre = (left + right) / 2
         steps = np.hypot(*(np.roll(centre, -1, 0) - centre).T)
@@ -104,17 +119,22 @@ class Track:
         return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
-def folded_gates(left: Array, right: Array) -> Array:
+def folded_gates(left: Array, right: Array, least_m2: float = 1e-9) -> Array:
     """Returns int64 [K], the gates that are not convex or not driven forwards.
 
     A gate's corners are right[i], right[i + 1], left[i + 1], left[i]: counter-clockwise
     with the left wall on the left. Each three in a row must turn left.
+
+    Args:
+      left: float64 [N, 2], the left ends of the cross lines.
+      right: float64 [N, 2], the right ends.
+      least_m2: twice the area of the least triangle of three corners in a row.
     """
     corners = np.stack([right, np.roll(right, -1, 0), np.roll(left, -1, 0), left], 1)
     edges = np.roll(corners, -1, 1) - corners
     following = np.roll(edges, -1, 1)
     turns = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
-    return np.flatnonzero((turns <= 1e-9).any(1))
+    return np.flatnonzero((turns <= least_m2).any(1))
 
 
 def oval(straight_m: float = 70.0, radius_m: float = 22.0, width_m: float = 12.0) -> Track:
@@ -142,3 +162,81 @@ def oval(straight_m: float = 70.0, radius_m: float = 22.0, width_m: float = 12.0
     heading = turned + np.pi * side
     normal = np.stack([-np.sin(heading), np.cos(heading)], 1)
     return Track("oval", centre + normal * width_m / 2, centre - normal * width_m / 2)
+
+
+def from_centre_line(name: str, centre: Array, width_right: Array, width_left: Array) -> Track:
+    """Returns the track along a closed line of points, in the direction of their order.
+
+    A periodic cubic spline joins the points. The cross lines stand upright on it, but where
+    the inner wall would run backwards: there they share the turn with their neighbours.
+
+    Args:
+      name: for people.
+      centre: [M, 2], in metres; a closing point that repeats the first one is left out.
+      width_right: [M], from each point to the wall on the driver's right, in metres.
+      width_left: [M], the same on the left.
+
+    Raises:
+      GameError: the points are fewer than three or not finite, two in a row are one, a width
+        is not above 0, or there is no track of convex gates that do not overlap.
+    """
+    # A quarter of a second that the other tracks need not wait for.
+    from scipy import interpolate
+
+    points = np.asarray(centre, np.float64)
+    widths = np.stack([np.asarray(width_right, np.float64), np.asarray(width_left, np.float64)], 1)
+    if points.ndim != 2 or points.shape[1:] != (2,) or widths.shape != points.shape:
+        raise errors.GameError(
+            f"track '{name}': a centre line of shape {points.shape} with widths of shape "
+            f"{widths.shape[:1]}; expected one point [x, y] and two widths for each."
+        )
+    if len(points) > 1 and (points[0] == points[-1]).all():
+        points, widths = points[:-1], widths[:-1]
+    steps = np.hypot(*(np.roll(points, -1, 0) - points).T)
+    if len(points) < 3 or not (steps > 0).all() or not np.isfinite(steps).all():
+        raise errors.GameError(
+            f"track '{name}' has a centre line of {len(points)} points; expected at least 3, all "
+            "finite and no two in a row the same."
+        )
+    if not ((widths > 0) & np.isfinite(widths)).all():
+        raise errors.GameError(
+            f"track '{name}' has a width of {widths[~((widths > 0) & np.isfinite(widths))][0]}; "
+            "expected more than 0 on both sides everywhere."
+        )
+    chords = np.concatenate([[0.0], np.cumsum(steps)])
+    spline = interpolate.CubicSpline(
+        chords, np.concatenate([points, points[:1]]), bc_type="periodic"
+    )
+    # Chord lengths are not arc lengths: measured on a fine polygon, and turned round.
+    fine = np.linspace(0.0, chords[-1], 8 * len(points) + 1)
+    lengths = np.cumsum(np.hypot(*np.diff(spline(fine), axis=0).T))
+    count = max(MIN_CROSS_LINES, round(lengths[-1] / SPACING_M))
+    wanted = np.arange(count) * (lengths[-1] / count)
+    at = np.interp(wanted, np.concatenate([[0.0], lengths]), fine)
+    middle, along = spline(at), spline(at, 1)
+    wall = [np.interp(at, chords, np.append(side, side[0])) for side in widths.T]
+    across = _spread(middle, np.arctan2(along[:, 1], along[:, 0]), wall[0], wall[1])
+    return Track(name, middle + across * wall[1][:, None], middle - across * wall[0][:, None])
+
+
+def _spread(centre: Array, heading: Array, width_right: Array, width_left: Array) -> Array:
+    """Returns float64 [N, 2], unit vectors to the left, turned where gates would fold.
+
+    Headings are averaged over neighbours, around folded gates only, until none is left; what
+    still folds then, the track refuses.
+    """
+    heading = np.unwrap(heading)
+    # What one lap adds to the heading, on the far side of the seam.
+    lap = 2 * np.pi * round((heading[-1] - heading[0]) / (2 * np.pi))
+    for _ in range(MAX_SMOOTHING):
+        across = np.stack([-np.sin(heading), np.cos(heading)], 1)
+        left = centre + across * width_left[:, None]
+        right = centre - across * width_right[:, None]
+        folded = folded_gates(left, right, LEAST_TURN_M2)
+        if not len(folded):
+            break
+        near = np.unique((folded[:, None] + np.arange(-1, 3)) % len(heading))
+        before = np.append(heading[-1] - lap, heading[:-1])
+        after = np.append(heading[1:], heading[0] + lap)
+        heading[near] = ((before + 2 * heading + after) / 4)[near]
+    return across
