@@ -22,6 +22,7 @@ from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
+from gamebridge.tf import threads
 
 
 def to_array_spec(spec: specs.Spec) -> Any:
@@ -121,6 +122,7 @@ class GamePyEnvironment(py_environment.PyEnvironment):
         return self._play(self.game.step, action)
 
     def _play(self, call: Any, argument: Any) -> games.TimeStep:
+        threads.keep_state()
         # TensorFlow turns what is raised below it into its own error with a text; the
         # original is kept here for `error`.
         self.error = None
