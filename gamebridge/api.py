@@ -119,7 +119,7 @@ def train(
       agent: such as "ppo"; `gamebridge agents` lists what there is.
       steps: steps of the game to train for, all slots together.
       run: the run folder; by default a new one under runs/.
-      num_slots: how many slots step together; by default what suits the agent.
+      num_slots: how many slots step together; by default what suits game and agent.
       seed: fixes games, networks, exploration and replay.
       settings: tables "game", "wrappers", "agent" and "training" of a settings file.
       source: where the settings came from, for messages.
@@ -141,7 +141,8 @@ def train(
     found = discover()
     game_record, agent_record = found.find_game(game_id), found.find_agent(agent)
     tables = _checked_tables(settings or {}, source)
-    num_slots = agent_record.num_slots if num_slots is None else num_slots
+    if num_slots is None:
+        num_slots = game_record.num_slots or agent_record.num_slots
     run_table = {
         "game": game_id, "agent": agent, "steps": steps, "seed": seed, "num_slots": num_slots
     }  # fmt: skip
@@ -161,7 +162,9 @@ def train(
             agent=_plain(
                 config.convert(chosen, agent_record.settings, path="agent", source=source)
             ),
-            training=_plain(_training_settings(tables["training"], source)),
+            training=_plain(
+                _training_settings(config.merge(game_record.training, tables["training"]), source)
+            ),
         )
         folder = (
             pathlib.Path(run) if run else runs.free_folder(pathlib.Path("runs"), game_id, agent)
@@ -224,6 +227,7 @@ def evaluate(
     record: bool | int = False,
     game: str | None = None,
     *,
+    settings: Mapping[str, Any] | None = None,
     num_slots: int | None = None,
     seed: int = 0,
     max_steps: int = 20_000,
@@ -237,6 +241,8 @@ def evaluate(
       episodes: how many; the same ones whatever the number of slots.
       record: how many of them to record, True for the first three.
       game: another game of the same specs to judge the policy on.
+      settings: of the game that is played: over those of the run where it is the run's own
+        game, over its defaults where it is another.
       num_slots: how many are played at once.
       seed: chooses the set of episodes.
       max_steps: an episode is cut after so many steps and counts as truncated.
@@ -271,7 +277,7 @@ def evaluate(
     found = discover()
     agent_record = found.find_agent(plan.run.agent)
     game_id = game or plan.run.game
-    game_settings = plan.game if game_id == plan.run.game else {}
+    game_settings = config.merge(plan.game if game_id == plan.run.game else {}, settings or {})
     played_game = _assemble(
         found.find_game(game_id),
         count,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gamebridge.cli import requests
 from gamebridge.cli import terminal as terminals
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ def evaluate(
     game: Annotated[
         str | None,
         typer.Option(metavar="ID", help="Judge the policy on another game of the same specs."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="game.KEY=VALUE", help="A setting of the game; may be given again."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Chooses the set of episodes.")] = 0,
     num_slots: Annotated[
@@ -56,6 +63,7 @@ def evaluate(
     with terminal.foreign_code():
         # A wrong folder is said before TensorFlow is loaded, which takes seconds.
         runs.Run(run).plan()
+        settings = requests.game_settings(assignments or ())
         start.load()
         start.quieten()
         evaluation = api.evaluate(
@@ -63,6 +71,7 @@ def evaluate(
             episodes=episodes,
             record=record if record_episodes is None else record_episodes,
             game=game,
+            settings=settings,
             num_slots=num_slots,
             seed=seed,
             max_steps=max_steps,

@@ -75,6 +75,26 @@ def read(
     return TrainRequest(run, values, source)
 
 
+def game_settings(assignments: Sequence[str]) -> dict[str, Any]:
+    """Returns the table [game] that `game.key=value` assignments make.
+
+    Raises:
+      ConfigError: one is of another form, or not of the game.
+    """
+    from gamebridge import config
+
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        config.assign(values, assignment)
+        if set(values) != {"game"} or not isinstance(values["game"], dict):
+            raise errors.ConfigError(
+                f"--set {assignment}: only settings of the game can be changed here; expected "
+                "game.KEY=VALUE. Anything else belongs to the run: train another one."
+            )
+    settings: dict[str, Any] = values.get("game", {})
+    return settings
+
+
 def check(request: TrainRequest, host: Host) -> None:
     """Refuses what `api.train` would refuse, before TensorFlow is loaded: in a second, not five.
 
@@ -88,10 +108,11 @@ def check(request: TrainRequest, host: Host) -> None:
 
     game, agent = host.find_game(request.run.game), host.find_agent(request.run.agent)
     wrappers = config.merge(game.wrappers, request.settings.get("wrappers", {}))
+    training = config.merge(game.training, request.settings.get("training", {}))
     tables: tuple[tuple[str, Any, type[Any]], ...] = (
         ("game", request.settings.get("game", {}), game.settings),
         ("wrappers", wrappers, wrapper_settings.WrapperSettings),
-        ("training", request.settings.get("training", {}), training_settings.TrainingSettings),
+        ("training", training, training_settings.TrainingSettings),
     )
     for name, table, schema in tables:
         config.convert(table, schema, path=name, source=request.source)

@@ -54,6 +54,10 @@ class GameRecord:
       settings: a frozen dataclass, each field with a default.
       wrappers: defaults of the wrapper settings, such as {"action_repeat": 4}.
       presets: agent id -> settings of that agent that suit this game.
+      training: defaults of the training settings, such as a longer
+        {"checkpoint_interval_steps": 500_000} where episodes are long.
+      num_slots: how many slots training takes unless told otherwise, where many cost
+        little more than one; None leaves it to the agent.
     """
 
     id: str
@@ -62,6 +66,8 @@ class GameRecord:
     settings: type[Any] = NoSettings
     wrappers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    num_slots: int | None = None
 
     def __post_init__(self) -> None:
         """Checks what can be checked without making the game.

@@ -39,6 +39,8 @@ class Car:
       rolling: rolling resistance per load (Wong, "Theory of Ground Vehicles", 2008, 1.6).
       steer_rad: greatest steering angle at the wheels.
       steer_rate_rad_s: greatest speed of steering; a racing driver's hands.
+      traction_control: 1 where drive and brakes take only what cornering leaves of the grip
+        (traction control, anti-lock brakes), 0 where they take what they can get.
       wall_restitution: speed off a wall over speed into it, along its normal.
       wall_friction: of the body along a wall: steel on smooth concrete, wet with paint.
     """
@@ -60,6 +62,7 @@ class Car:
     rolling: float = 0.012
     steer_rad: float = 0.60
     steer_rate_rad_s: float = 3.0
+    traction_control: float = 1.0
     wall_restitution: float = 0.3
     wall_friction: float = 0.2
 
@@ -67,12 +70,11 @@ class Car:
         """Refuses what is no car.
 
         Raises:
-          ValueError: a value is not above 0, or restitution or wall friction is not within
-            [0, 1].
+          ValueError: a value is not above 0; or not within [0, 1], where it is a share.
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name in ("wall_restitution", "wall_friction"):
+            if field.name in ("traction_control", "wall_restitution", "wall_friction"):
                 if not 0 <= value <= 1:
                     raise ValueError(f"{field.name} is {value}; expected 0 to 1.")
             elif not value > 0:

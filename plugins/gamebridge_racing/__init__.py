@@ -1,0 +1,63 @@
+"""The racing games: cars on closed tracks between walls that it is tempting to bounce off."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from gamebridge.contract import GameRecord, GameRequest, hookimpl
+from gamebridge_racing import settings
+
+_TRACKS: dict[str, tuple[type[settings.Racing], str]] = {
+    "oval": (settings.Oval, "An oval"),
+    "random": (settings.Random, "Circuits drawn by seed, others in evaluation than in training"),
+    "circuit": (settings.Circuit, "A circuit from a CSV file"),
+}
+_FORMS: dict[str, tuple[settings.View, settings.Actions, str]] = {
+    "": ("lidar", "continuous", "distances to the walls; steering and pedal"),
+    "-discrete": ("lidar", "discrete", "distances to the walls; fifteen actions"),
+    "-pixels": ("pixels", "continuous", "pixels from above; steering and pedal"),
+    "-pixels-discrete": ("pixels", "discrete", "pixels from above; fifteen actions"),
+    "-line": ("line", "continuous", "the fastest line ahead; steering and pedal"),
+}
+# Rewards are about a metre a step, so returns are in the hundreds.
+_PPO = {
+    "learning_rate": 5e-4,
+    "rollout_length": 128,
+    "minibatch_size": 512,
+    "num_epochs": 6,
+    "reward_scale": 0.1,
+}
+# A quarter of the pixels still shows walls and gauges, and costs a quarter of the time.
+_PIXEL_WRAPPERS: dict[str, Any] = {
+    "action_repeat": 2,
+    "images": {"grey": True, "height": 48, "width": 48, "stack": 2},
+}
+_PIXEL_PPO = {**_PPO, "num_epochs": 4}
+
+
+@hookimpl
+def gamebridge_games() -> Iterator[GameRecord]:
+    """Yields each track in each form."""
+    for track, (schema, what) in _TRACKS.items():
+        for form, (view, actions, how) in _FORMS.items():
+            yield GameRecord(
+                id=f"racing/{track}{form}",
+                summary=f"{what}: {how}.",
+                make=functools.partial(_make, view, actions),
+                settings=schema,
+                wrappers=_PIXEL_WRAPPERS if view == "pixels" else {},
+                presets={"ppo": _PIXEL_PPO if view == "pixels" else _PPO},
+                training={"checkpoint_interval_steps": 100_000 if view == "pixels" else 400_000},
+                num_slots=32,
+            )
+
+
+def _make(view: settings.View, actions: settings.Actions, request: GameRequest) -> Any:
+    from gamebridge_racing import choices, game
+
+    choice = choices.choose(request.settings)
+    return game.RacingGame(
+        request.num_slots, choice, request.settings, view, actions, picture=request.picture
+    )

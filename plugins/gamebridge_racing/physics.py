@@ -1,0 +1,577 @@
+"""The compiled kernels: a batch of cars on the road, its walls, and what the cars observe.
+
+The car is a dynamic single-track model: Althoff, Koschi and Manzinger (2017), "Vehicle
+Models", section 6; Rajamani, "Vehicle Dynamics and Control" (2012), section 2.3.
+
+* Tyres: Pacejka's magic formula for the lateral force (2012, section 4.3) and his friction
+  circle for the combined one; the load moves between the axles with the acceleration.
+* Engine and brakes: what power, gears and tyres allow. Traction control and anti-lock brakes
+  leave to cornering what it needs (`TRACTION` 1), take all for themselves (0), or share.
+* Walls: at eight points of the outline, an impulse along the wall's normal with Newton's
+  restitution, then one along the wall, held by Coulomb's friction and by what brings the
+  point to rest. One after the other, so that neither can add energy.
+
+All kernels are in this one module on purpose: numba's cache on disk looks at the age of
+the module that a function is in, and not at those of the functions that it calls.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb  # noqa: TID253
+import numpy as np
+
+from gamebridge.contract.specs import Array
+from gamebridge_racing import car as cars
+from gamebridge_racing.columns import (
+    ACCELERATION, ALONG, ASKED_PEDAL, ASKED_WHEEL, BEST_LAP, DELAY, DISTANCE, FARTHEST, FIRST,
+    GATE, GATES, GRIP, HEADING, IDLE, IMPACT, IMPULSE, INERTIA, LAP_BEGAN, LAPS, LAST_LAP,
+    LEFT_X, LEFT_Y, LINE_AT, LINE_FIRST, LINE_POINTS, LINE_SPEED, LINE_X, LINE_Y, MASS, OFFSET, PEDAL, PER_WIDTH, POWER, PROGRESS, RIGHT_X, RIGHT_Y,
+    SPEED_ACROSS, SPEED_ALONG, STEER, STEPS, TIME, TOUCHED, UNTOUCHED, WHEEL, X, Y, YAW_RATE,
+)  # fmt: skip
+
+# The constants of a car's build, in the order of `build`.
+(
+    FRONT, REAR, HEIGHT, HALF_LENGTH, HALF_WIDTH, STIFFNESS, SHAPE, POWER_W, DRIVE, BRAKE, DRAG,
+    ROLLING, MAX_STEER, STEER_RATE, TRACTION, RESTITUTION, WALL_FRICTION, BASE_GRIP,
+) = range(18)  # fmt: skip
+
+# The rules of a control step, in the order of `game._rules`.
+(
+    STEP_S, SUBSTEPS, PROGRESS_WEIGHT, CONTACT_WEIGHT, IMPULSE_WEIGHT, TIME_WEIGHT, CRASH_SPEED,
+    STUCK_S, STUCK_WEIGHT, EPISODE_S, MAX_LAPS,
+) = range(11)  # fmt: skip
+
+# Units of the observations, which keep them to about -1 to 1, and what they are held to.
+SPEED_UNIT, YAW_RATE_UNIT, DISTANCE_UNIT = 50.0, 2.0, 50.0
+OBSERVATION_BOUND = 10.0
+
+GRAVITY = cars.GRAVITY_M_S2
+# Below this speed slip angles mean nothing: they are taken as at this speed.
+SLOW_M_S = 3.0
+# Brakes and rolling resistance fade to nothing below this speed, so that a car can stand.
+_STANDING_M_S = 0.5
+# The time in which springs and dampers move the load from axle to axle.
+_LOAD_LAG_S = 0.08
+# A wall's restitution does not act below this speed, so that a car can lean on it.
+_LEANING_M_S = 0.5
+# Contacts less than this apart are one.
+_APART_S = 0.25
+# A gate's wall may come this much closer within a car's length.
+_BEND_M = 0.6
+
+
+# Without NaN and infinity to care for, a third of the time is saved: no value of a car can
+# become either, and the game refuses an action that is.
+_kernel = nb.njit(cache=True, error_model="numpy", fastmath=True)
+
+
+def build(car: cars.Car) -> Array:
+    """Returns what the kernels need of a car: float64 [18]."""
+    return np.asarray([
+        car.front_m, car.rear_m, car.height_m, car.length_m / 2, car.width_m / 2,
+        car.stiffness / car.shape, car.shape, car.power_w, car.drive_force_n, car.brake_force_n,
+        car.drag_kg_m, car.rolling * GRAVITY, car.steer_rad, car.steer_rate_rad_s,
+        car.traction_control, car.wall_restitution, car.wall_friction, car.grip,
+    ])  # fmt: skip
+
+
+@_kernel
+def ahead(lane, index, x, y):  # type: ignore[no-untyped-def]
+    """How far (x, y) is in front of a cross line, in metres; negative behind it."""
+    row = lane[index]
+    across_x, across_y = row[LEFT_X] - row[RIGHT_X], row[LEFT_Y] - row[RIGHT_Y]
+    cross = across_y * (x - row[RIGHT_X]) - across_x * (y - row[RIGHT_Y])
+    return cross * row[PER_WIDTH]
+
+
+@_kernel
+def follow(lane, gate, x, y):  # type: ignore[no-untyped-def]
+    """Walks from a gate to the one that (x, y) is in."""
+    count = lane.shape[0] - 1
+    for _ in range(count):
+        if ahead(lane, gate, x, y) < 0.0:
+            gate = gate - 1 if gate > 0 else count - 1
+        elif ahead(lane, gate + 1, x, y) >= 0.0:
+            gate = gate + 1 if gate + 1 < count else 0
+        else:
+            break
+    return gate
+
+
+@_kernel
+def left_depth(lane, gate, x, y):  # type: ignore[no-untyped-def]
+    """Depth of (x, y) in the gate's left wall and the wall's normal, into the road."""
+    edge_x = lane[gate + 1, LEFT_X] - lane[gate, LEFT_X]
+    edge_y = lane[gate + 1, LEFT_Y] - lane[gate, LEFT_Y]
+    scale = 1.0 / math.sqrt(edge_x * edge_x + edge_y * edge_y)
+    normal_x, normal_y = edge_y * scale, -edge_x * scale
+    depth = -(x - lane[gate, LEFT_X]) * normal_x - (y - lane[gate, LEFT_Y]) * normal_y
+    return depth, normal_x, normal_y
+
+
+@_kernel
+def right_depth(lane, gate, x, y):  # type: ignore[no-untyped-def]
+    """Depth of (x, y) in the gate's right wall and the wall's normal, into the road."""
+    edge_x = lane[gate + 1, RIGHT_X] - lane[gate, RIGHT_X]
+    edge_y = lane[gate + 1, RIGHT_Y] - lane[gate, RIGHT_Y]
+    scale = 1.0 / math.sqrt(edge_x * edge_x + edge_y * edge_y)
+    normal_x, normal_y = -edge_y * scale, edge_x * scale
+    depth = -(x - lane[gate, RIGHT_X]) * normal_x - (y - lane[gate, RIGHT_Y]) * normal_y
+    return depth, normal_x, normal_y
+
+
+@_kernel
+def ray(lane, gate, x, y, dx, dy, reach):  # type: ignore[no-untyped-def]
+    """Exact distance from (x, y), inside a gate, to the first wall along (dx, dy), a unit vector.
+
+    A ray that leaves a gate by a cross line goes on into the next one, and never turns
+    back: so each gate takes two cross products, and only the last one a division.
+    """
+    count = lane.shape[0] - 1
+    # Positive where a corner is to the left of the ray.
+    near_left = dx * (lane[gate, LEFT_Y] - y) - dy * (lane[gate, LEFT_X] - x)
+    near_right = dx * (lane[gate, RIGHT_Y] - y) - dy * (lane[gate, RIGHT_X] - x)
+    far_left = dx * (lane[gate + 1, LEFT_Y] - y) - dy * (lane[gate + 1, LEFT_X] - x)
+    far_right = dx * (lane[gate + 1, RIGHT_Y] - y) - dy * (lane[gate + 1, RIGHT_X] - x)
+    forwards = far_right <= 0.0 and far_left > 0.0
+    hits_left = far_left <= 0.0 and near_left > 0.0
+    if forwards or (near_left <= 0.0 and near_right > 0.0):
+        for _ in range(count):
+            if forwards:
+                gate = gate + 1 if gate + 1 < count else 0
+                way_out = lane[gate + 1]
+            else:
+                gate = gate - 1 if gate > 0 else count - 1
+                way_out = lane[gate]
+            left_x, left_y = way_out[LEFT_X] - x, way_out[LEFT_Y] - y
+            right_x, right_y = way_out[RIGHT_X] - x, way_out[RIGHT_Y] - y
+            hits_left = (dx * left_y - dy * left_x > 0.0) != forwards
+            if hits_left or (dx * right_y - dy * right_x > 0.0) == forwards:
+                break
+            if left_x * dx + left_y * dy > reach and right_x * dx + right_y * dy > reach:
+                return reach
+    column = LEFT_X if hits_left else RIGHT_X
+    from_x, from_y = lane[gate, column], lane[gate, column + 1]
+    edge_x, edge_y = lane[gate + 1, column] - from_x, lane[gate + 1, column + 1] - from_y
+    across = dx * edge_y - dy * edge_x
+    if across == 0.0:
+        return 0.0
+    distance = ((from_x - x) * edge_y - (from_y - y) * edge_x) / across
+    return min(max(distance, 0.0), reach)
+
+
+@_kernel
+def arctan(x):  # type: ignore[no-untyped-def]
+    """Inverse tangent within 2e-8, at a third of the time (Abramowitz and Stegun, 4.4.49)."""
+    size = abs(x)
+    inner = size if size <= 1.0 else 1.0 / size
+    square = inner * inner
+    angle = inner * (1.0 + square * (-0.3333314528 + square * (0.1999355085 + square * (
+        -0.1420889944 + square * (0.1065626393 + square * (-0.0752896400 + square * (
+            0.0429096138 + square * (-0.0161657367 + square * 0.0028662257))))))))  # fmt: skip
+    if size > 1.0:
+        angle = math.pi / 2 - angle
+    return angle if x >= 0.0 else -angle
+
+
+@_kernel
+def sine_cosine(x):  # type: ignore[no-untyped-def]
+    """Sine and cosine by their series: within 1e-7 up to 2.1 rad, all that tyres ask for."""
+    square = x * x
+    sine = x * (1.0 - square / 6 * (1.0 - square / 20 * (1.0 - square / 42 * (
+        1.0 - square / 72 * (1.0 - square / 110 * (1.0 - square / 156 * (
+            1.0 - square / 210)))))))  # fmt: skip
+    cosine = 1.0 - square / 2 * (1.0 - square / 12 * (1.0 - square / 30 * (
+        1.0 - square / 56 * (1.0 - square / 90 * (1.0 - square / 132 * (
+            1.0 - square / 182))))))  # fmt: skip
+    return sine, cosine
+
+
+@_kernel
+def drive(car, body, dt):  # type: ignore[no-untyped-def]
+    """Moves one car by `dt` seconds, as if there were no walls."""
+    mass, grip = car[MASS], car[GRIP] * body[BASE_GRIP]
+    front, rear = body[FRONT], body[REAR]
+    along, across, yaw_rate = car[SPEED_ALONG], car[SPEED_ACROSS], car[YAW_RATE]
+    turn = body[STEER_RATE] * dt
+    wanted = car[WHEEL] * body[MAX_STEER]
+    steer = car[STEER] + min(max(wanted - car[STEER], -turn), turn)
+    car[STEER] = steer
+
+    wheelbase = front + rear
+    moved = car[ACCELERATION] * body[HEIGHT]
+    least = 0.05 * GRAVITY * wheelbase
+    load_front = mass * max(GRAVITY * rear - moved, least) / wheelbase
+    load_rear = mass * max(GRAVITY * front + moved, least) / wheelbase
+    held_front, held_rear = grip * load_front, grip * load_rear
+
+    rolling_speed = max(abs(along), SLOW_M_S)
+    slip_front = arctan((across + front * yaw_rate) / rolling_speed)
+    slip_front -= steer if along >= 0.0 else -steer
+    slip_rear = arctan((across - rear * yaw_rate) / rolling_speed)
+    shape, stiffness = body[SHAPE], body[STIFFNESS]
+    side_front = -held_front * sine_cosine(shape * arctan(stiffness * slip_front))[0]
+    side_rear = -held_rear * sine_cosine(shape * arctan(stiffness * slip_rear))[0]
+
+    pedal = car[PEDAL]
+    fading = min(max(along / _STANDING_M_S, -1.0), 1.0)
+    if pedal >= 0.0:
+        push_front = 0.0
+        power = car[POWER] * body[POWER_W]
+        push_rear = pedal * min(power / max(along, 1.0), body[DRIVE])
+    else:
+        braking = pedal * body[BRAKE] * fading
+        push_front = braking * load_front / (load_front + load_rear)
+        push_rear = braking - push_front
+    # Friction circle: what drive and brakes may take, then what is left for cornering.
+    share = body[TRACTION]
+    left_front = math.sqrt(max(held_front**2 - (share * side_front) ** 2, 0.0))
+    left_rear = math.sqrt(max(held_rear**2 - (share * side_rear) ** 2, 0.0))
+    push_front = min(max(push_front, -left_front), left_front)
+    push_rear = min(max(push_rear, -left_rear), left_rear)
+    left_front = math.sqrt(max(held_front**2 - push_front**2, 0.0))
+    left_rear = math.sqrt(max(held_rear**2 - push_rear**2, 0.0))
+    side_front = min(max(side_front, -left_front), left_front)
+    side_rear = min(max(side_rear, -left_rear), left_rear)
+
+    sine, cosine = sine_cosine(steer)
+    tyres_along = push_front * cosine - side_front * sine + push_rear
+    turning = side_front * cosine + push_front * sine
+    resisting = body[DRAG] * along * abs(along) + body[ROLLING] * mass * fading
+    car[ACCELERATION] += (tyres_along / mass - car[ACCELERATION]) * min(dt / _LOAD_LAG_S, 1.0)
+
+    yaw_rate += dt * (front * turning - rear * side_rear) / car[INERTIA]
+    # The frame turns below the velocity: exactly, so that turning alone changes no speed.
+    angle = yaw_rate * dt
+    sine, cosine = sine_cosine(angle)
+    car[SPEED_ALONG] = along * cosine + across * sine + dt * (tyres_along - resisting) / mass
+    car[SPEED_ACROSS] = across * cosine - along * sine + dt * (turning + side_rear) / mass
+    car[YAW_RATE] = yaw_rate
+    heading = car[HEADING] + angle
+    if heading > math.pi:
+        heading -= 2.0 * math.pi
+    elif heading < -math.pi:
+        heading += 2.0 * math.pi
+    car[HEADING] = heading
+    cosine, sine = math.cos(heading), math.sin(heading)
+    car[X] += dt * (car[SPEED_ALONG] * cosine - car[SPEED_ACROSS] * sine)
+    car[Y] += dt * (car[SPEED_ALONG] * sine + car[SPEED_ACROSS] * cosine)
+
+
+@_kernel
+def push(car, arm_x, arm_y, normal_x, normal_y, restitution, friction):  # type: ignore[no-untyped-def]
+    """Impulses of a wall on the point at (arm_x, arm_y) from the centre, in the world's axes.
+
+    Returns:
+      The speed into the wall and the impulse along its normal; 0 where the point leaves.
+    """
+    cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
+    speed_x = car[SPEED_ALONG] * cosine - car[SPEED_ACROSS] * sine
+    speed_y = car[SPEED_ALONG] * sine + car[SPEED_ACROSS] * cosine
+    yaw_rate = car[YAW_RATE]
+    into = -((speed_x - yaw_rate * arm_y) * normal_x + (speed_y + yaw_rate * arm_x) * normal_y)
+    if into <= 0.0:
+        return 0.0, 0.0
+    per_mass, per_inertia = 1.0 / car[MASS], 1.0 / car[INERTIA]
+    lever = arm_x * normal_y - arm_y * normal_x
+    bounce = restitution if into > _LEANING_M_S else 0.0
+    impulse = (1.0 + bounce) * into / (per_mass + lever * lever * per_inertia)
+    speed_x += impulse * normal_x * per_mass
+    speed_y += impulse * normal_y * per_mass
+    yaw_rate += impulse * lever * per_inertia
+
+    wall_x, wall_y = -normal_y, normal_x
+    lever = arm_x * wall_y - arm_y * wall_x
+    sliding = (speed_x - yaw_rate * arm_y) * wall_x + (speed_y + yaw_rate * arm_x) * wall_y
+    rub = -sliding / (per_mass + lever * lever * per_inertia)
+    rub = min(max(rub, -friction * impulse), friction * impulse)
+    speed_x += rub * wall_x * per_mass
+    speed_y += rub * wall_y * per_mass
+    car[YAW_RATE] = yaw_rate + rub * lever * per_inertia
+    car[SPEED_ALONG] = speed_x * cosine + speed_y * sine
+    car[SPEED_ACROSS] = speed_y * cosine - speed_x * sine
+    return into, impulse
+
+
+@_kernel
+def touch(car, lane, gate, body):  # type: ignore[no-untyped-def]
+    """Lets the walls act on the outline, and puts a car that is in a wall back on the road.
+
+    Returns:
+      Whether any point touches; adds to the car's IMPULSE and IMPACT.
+    """
+    half_length, half_width = body[HALF_LENGTH], body[HALF_WIDTH]
+    reach = math.sqrt(half_length * half_length + half_width * half_width) + _BEND_M
+    left, _, _ = left_depth(lane, gate, car[X], car[Y])
+    right, _, _ = right_depth(lane, gate, car[X], car[Y])
+    if left < -reach and right < -reach:
+        return False
+    touched = False
+    cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
+    # Corners and middles of the sides: without the middles, the inner wall of a tight corner
+    # would reach a quarter of a metre into the door.
+    for forward in range(-1, 2):
+        for sideward in range(-1, 2):
+            if forward == 0 and sideward == 0:
+                continue
+            ahead_m, beside_m = forward * half_length, sideward * half_width
+            arm_x = ahead_m * cosine - beside_m * sine
+            arm_y = ahead_m * sine + beside_m * cosine
+            point = follow(lane, gate, car[X] + arm_x, car[Y] + arm_y)
+            for side in range(2):
+                if side == 0:
+                    depth, normal_x, normal_y = left_depth(
+                        lane, point, car[X] + arm_x, car[Y] + arm_y
+                    )
+                else:
+                    depth, normal_x, normal_y = right_depth(
+                        lane, point, car[X] + arm_x, car[Y] + arm_y
+                    )
+                if depth <= 0.0:
+                    continue
+                touched = True
+                car[X] += depth * normal_x
+                car[Y] += depth * normal_y
+                into, impulse = push(
+                    car, arm_x, arm_y, normal_x, normal_y, body[RESTITUTION], body[WALL_FRICTION]
+                )
+                car[IMPULSE] += impulse
+                car[IMPACT] = max(car[IMPACT], into)
+    return touched
+
+
+@_kernel
+def place(car, counts, lane):  # type: ignore[no-untyped-def]
+    """Finds where on the lap a car is: GATE, ALONG and OFFSET."""
+    gate = follow(lane, counts[GATE], car[X], car[Y])
+    counts[GATE] = gate
+    behind = max(ahead(lane, gate, car[X], car[Y]), 0.0)
+    before = max(-ahead(lane, gate + 1, car[X], car[Y]), 0.0)
+    share = behind / (behind + before) if behind + before > 0.0 else 0.0
+    near, far = lane[gate], lane[gate + 1]
+    car[ALONG] = near[DISTANCE] + share * (far[DISTANCE] - near[DISTANCE])
+    left, _, _ = left_depth(lane, gate, car[X], car[Y])
+    right, _, _ = right_depth(lane, gate, car[X], car[Y])
+    car[OFFSET] = (left - right) / 2.0
+
+
+@_kernel
+def count_progress(car, counts, lane, step_s):  # type: ignore[no-untyped-def]
+    """Adds what a control step brought along the lap; times a lap that it completed.
+
+    Returns:
+      Metres along the lap, negative backwards.
+    """
+    lap_m = lane[lane.shape[0] - 1, DISTANCE]
+    before = car[ALONG]
+    place(car, counts, lane)
+    brought = car[ALONG] - before
+    if brought > lap_m / 2:
+        brought -= lap_m
+    elif brought < -lap_m / 2:
+        brought += lap_m
+    car[PROGRESS] += brought
+    car[IDLE] += step_s
+    if car[PROGRESS] >= car[FARTHEST] + 1.0:
+        car[FARTHEST] = car[PROGRESS]
+        car[IDLE] = 0.0
+    goal = lap_m * (counts[LAPS] + 1)
+    if car[PROGRESS] >= goal:
+        crossed = car[TIME] - step_s * (car[PROGRESS] - goal) / brought
+        car[LAST_LAP] = crossed - car[LAP_BEGAN]
+        if car[BEST_LAP] == 0.0 or car[LAST_LAP] < car[BEST_LAP]:
+            car[BEST_LAP] = car[LAST_LAP]
+        car[LAP_BEGAN] = crossed
+        counts[LAPS] += 1
+    return brought
+
+
+@_kernel
+def advance(all_cars, all_counts, road, body, rules, queue, actions, plays, results, contacts):  # type: ignore[no-untyped-def]
+    """One control step of the cars that play.
+
+    Args:
+      all_cars: float64 [B, NUM_CAR].
+      all_counts: int64 [B, NUM_COUNTS].
+      road: float64 [R, NUM_ROAD], all tracks one after the other.
+      body: `build` of the car.
+      rules: float64 [11].
+      queue: float64 [B, D, 2], the last D actions, for those that act late.
+      actions: float64 [B, 2], steering to the left and pedal, each held to [-1, 1].
+      plays: bool [B].
+      results: float64 [3, B]; gets the reward, how the episode stands (0 it goes on, 1 it
+        terminated, 2 it was truncated) and the metres along the lap.
+      contacts: int64 [B]; gets 1 where a new contact began.
+    """
+    substeps = int(rules[SUBSTEPS])
+    dt = rules[STEP_S] / substeps
+    for slot in range(all_cars.shape[0]):
+        if not plays[slot]:
+            continue
+        car, counts = all_cars[slot], all_counts[slot]
+        lane = road[counts[FIRST] : counts[FIRST] + counts[GATES] + 1]
+        places = queue.shape[1]
+        now = counts[STEPS] % places
+        for part in range(2):
+            queue[slot, now, part] = min(max(actions[slot, part], -1.0), 1.0)
+        car[ASKED_WHEEL], car[ASKED_PEDAL] = queue[slot, now, 0], queue[slot, now, 1]
+        acted = counts[STEPS] - counts[DELAY]
+        car[WHEEL] = queue[slot, acted % places, 0] if acted >= 0 else 0.0
+        car[PEDAL] = queue[slot, acted % places, 1] if acted >= 0 else 0.0
+        car[IMPULSE] = car[IMPACT] = 0.0
+        touched = False
+        for _ in range(substeps):
+            drive(car, body, dt)
+            counts[GATE] = follow(lane, counts[GATE], car[X], car[Y])
+            if touch(car, lane, counts[GATE], body):
+                touched = True
+        counts[STEPS] += 1
+        counts[TOUCHED] = touched
+        car[TIME] = counts[STEPS] * rules[STEP_S]
+        contacts[slot] = touched and car[UNTOUCHED] > _APART_S
+        car[UNTOUCHED] = 0.0 if touched else car[UNTOUCHED] + rules[STEP_S]
+
+        brought = count_progress(car, counts, lane, rules[STEP_S])
+        reward = rules[PROGRESS_WEIGHT] * brought - rules[TIME_WEIGHT] * rules[STEP_S]
+        if touched:
+            reward -= rules[CONTACT_WEIGHT]
+            # Per N s and kg: the speed that the wall took, in m/s.
+            reward -= rules[IMPULSE_WEIGHT] * car[IMPULSE] / car[MASS]
+        ended = 0
+        if rules[CRASH_SPEED] > 0.0 and car[IMPACT] > rules[CRASH_SPEED]:
+            ended = 1
+        elif rules[STUCK_S] > 0.0 and car[IDLE] > rules[STUCK_S]:
+            ended = 1
+            reward -= rules[STUCK_WEIGHT]
+        elif rules[MAX_LAPS] > 0.0 and counts[LAPS] >= rules[MAX_LAPS]:
+            ended = 1
+        elif counts[STEPS] * rules[STEP_S] >= rules[EPISODE_S] - 1e-9:
+            ended = 2
+        results[0, slot] = reward
+        results[1, slot] = ended
+        results[2, slot] = brought
+
+
+@_kernel
+def uniform(state, slot):  # type: ignore[no-untyped-def]
+    """Draws from [0, 1) by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): uint64 [B] states."""
+    state[slot] += np.uint64(0x9E3779B97F4A7C15)
+    z = state[slot]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return float(z >> np.uint64(11)) * 2.0**-53
+
+
+@_kernel
+def normal(state, slot):  # type: ignore[no-untyped-def]
+    """Draws from the standard normal distribution (Box and Muller, 1958)."""
+    radius = math.sqrt(-2.0 * math.log(1.0 - uniform(state, slot)))
+    return radius * math.cos(2.0 * math.pi * uniform(state, slot))
+
+
+@_kernel
+def feel(car, body, row, at):  # type: ignore[no-untyped-def]
+    """Writes what the car feels of itself into six columns of a row, about -1 to 1 each."""
+    row[at] = car[SPEED_ALONG] / SPEED_UNIT
+    row[at + 1] = car[YAW_RATE] / YAW_RATE_UNIT
+    row[at + 2] = slip(car)
+    row[at + 3] = car[STEER] / body[MAX_STEER]
+    row[at + 4] = car[ASKED_WHEEL]
+    row[at + 5] = car[ASKED_PEDAL]
+
+
+@_kernel
+def slip(car):  # type: ignore[no-untyped-def]
+    """Angle between where the car points and where it goes, in radians."""
+    return math.atan2(car[SPEED_ACROSS], max(abs(car[SPEED_ALONG]), SLOW_M_S))
+
+
+@_kernel
+def blur(row, noise, state, slot):  # type: ignore[no-untyped-def]
+    """Adds a normal error of `noise` to each value and holds all to what the spec allows."""
+    for column in range(row.shape[0]):
+        if noise > 0.0:
+            row[column] += noise * normal(state, slot)
+        row[column] = min(max(row[column], -OBSERVATION_BOUND), OBSERVATION_BOUND)
+
+
+@_kernel
+def see_walls(all_cars, all_counts, road, body, angles, reach, noise, state, wanted, rows):  # type: ignore[no-untyped-def]
+    """Writes the lidar view: rays over their reach, then what the car feels.
+
+    Args:
+      all_cars: float64 [B, NUM_CAR].
+      all_counts: int64 [B, NUM_COUNTS].
+      road: float64 [R, NUM_ROAD].
+      body: `build` of the car.
+      angles: float64 [K, 2], cosine and sine of each ray from the car's nose.
+      reach: of the rays, in metres.
+      noise: standard deviation of an error.
+      state: uint64 [B], of the random numbers.
+      wanted: bool [B], rows to write.
+      rows: float32 [B, K + 6].
+    """
+    count = angles.shape[0]
+    for slot in range(all_cars.shape[0]):
+        if not wanted[slot]:
+            continue
+        car, counts, row = all_cars[slot], all_counts[slot], rows[slot]
+        lane = road[counts[FIRST] : counts[FIRST] + counts[GATES] + 1]
+        cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
+        for index in range(count):
+            dx = cosine * angles[index, 0] - sine * angles[index, 1]
+            dy = sine * angles[index, 0] + cosine * angles[index, 1]
+            row[index] = ray(lane, counts[GATE], car[X], car[Y], dx, dy, reach) / reach
+        feel(car, body, row, count)
+        blur(row, noise, state, slot)
+
+
+@_kernel
+def see_line(all_cars, all_counts, lines, body, stride, noise, state, wanted, rows):  # type: ignore[no-untyped-def]
+    """Writes the line view: what the car feels, then points of the limit's line from beside
+    the car on.
+
+    Args:
+      all_cars: float64 [B, NUM_CAR].
+      all_counts: int64 [B, NUM_COUNTS].
+      lines: float64 [L, NUM_LINE], the lines of all tracks one after the other.
+      body: `build` of the car.
+      stride: points of the line from one that is seen to the next.
+      noise: standard deviation of an error.
+      state: uint64 [B], of the random numbers.
+      wanted: bool [B], rows to write.
+      rows: float32 [B, 6 + 3 K]; of each point: ahead, to the left, the limit's speed.
+    """
+    for slot in range(all_cars.shape[0]):
+        if not wanted[slot]:
+            continue
+        car, counts, row = all_cars[slot], all_counts[slot], rows[slot]
+        line = lines[counts[LINE_FIRST] : counts[LINE_FIRST] + counts[LINE_POINTS]]
+        counts[LINE_AT] = nearest(line, counts[LINE_AT], car[X], car[Y])
+        feel(car, body, row, 0)
+        cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
+        for index in range((row.shape[0] - 6) // 3):
+            point = line[(counts[LINE_AT] + index * stride) % line.shape[0]]
+            dx, dy = point[LINE_X] - car[X], point[LINE_Y] - car[Y]
+            row[6 + 3 * index] = (dx * cosine + dy * sine) / DISTANCE_UNIT
+            row[7 + 3 * index] = (dy * cosine - dx * sine) / DISTANCE_UNIT
+            row[8 + 3 * index] = point[LINE_SPEED] / SPEED_UNIT
+        blur(row, noise, state, slot)
+
+
+@_kernel
+def nearest(line, at, x, y):  # type: ignore[no-untyped-def]
+    """Walks along a closed line to the point that no neighbour is nearer than."""
+    count = line.shape[0]
+    best = (line[at, LINE_X] - x) ** 2 + (line[at, LINE_Y] - y) ** 2
+    for way in (1, count - 1):
+        for _ in range(count):
+            other = (at + way) % count
+            square = (line[other, LINE_X] - x) ** 2 + (line[other, LINE_Y] - y) ** 2
+            if square >= best:
+                break
+            at, best = other, square
+    return at

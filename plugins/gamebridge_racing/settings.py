@@ -1,0 +1,204 @@
+"""Typed settings of the racing games."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from gamebridge_racing import car as cars
+
+View = Literal["lidar", "pixels", "line"]
+Actions = Literal["continuous", "discrete"]
+Camera = Literal["follow", "track"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reward:
+    """What a control step is worth: progress - contact - impulse - time.
+
+    Attributes:
+      progress: for each metre along the middle of the track; negative backwards.
+      contact: taken for each control step in which the car touches a wall.
+      impulse: taken for each m/s that walls took from the car or turned round: the sum of
+        the impulses along their normals over the car's mass.
+      time: taken for each second.
+      stuck: taken once, when an episode ends because the car made no progress.
+    """
+
+    progress: float = 1.0
+    contact: float = 5.0
+    impulse: float = 5.0
+    time: float = 1.0
+    stuck: float = 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Randomisation:
+    """What differs from episode to episode; by default nothing.
+
+    Attributes:
+      grip: least and greatest factor of the tyres' grip.
+      mass: least and greatest factor of mass and yaw inertia.
+      power: least and greatest factor of the engine's power.
+      delay_steps: least and greatest number of control steps by which actions are late.
+      sensor_noise: standard deviation of the error of each value of the lidar and the line
+        view, which are about -1 to 1; pixels have none.
+    """
+
+    grip: tuple[float, float] = (1.0, 1.0)
+    mass: tuple[float, float] = (1.0, 1.0)
+    power: tuple[float, float] = (1.0, 1.0)
+    delay_steps: tuple[int, int] = (0, 0)
+    sensor_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuses ranges that are none.
+
+        Raises:
+          ValueError: a range that ends before it begins, a factor that is not above 0, or a
+            negative delay or noise.
+        """
+        for name in ("grip", "mass", "power"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} is [{low}, {high}]; expected 0 < least <= greatest.")
+        low, high = self.delay_steps
+        if not 0 <= low <= high <= 100:
+            raise ValueError(f"delay_steps is [{low}, {high}]; expected 0 <= least <= greatest.")
+        if not self.sensor_noise >= 0:
+            raise ValueError(f"sensor_noise is {self.sensor_noise}; expected 0 or more.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Racing:
+    """Settings of all racing games.
+
+    Attributes:
+      car: what is driven.
+      reward: what it is worth.
+      randomisation: what differs from episode to episode.
+      start: "random" begins anywhere on the lap, a little off the middle, rolling; "line"
+        begins on the start line, standing.
+      start_speed_m_s: greatest speed at a random start.
+      episode_s: an episode is truncated after so many seconds.
+      laps: an episode ends after so many laps; 0 for no such end.
+      crash_speed_m_s: hitting a wall faster than this, along its normal, ends the episode;
+        0 lets the car bounce on whatever happens.
+      stuck_s: an episode ends when the car got no farther for so long: it stands, spins or
+        drives backwards. 0 for no such end.
+      step_s: time between two actions, the control step.
+      substeps: steps of the physics in a control step.
+      num_rays: of the lidar view; denser towards the front.
+      ray_field_deg: angle from the leftmost to the rightmost ray.
+      ray_reach_m: farther walls are not seen.
+      camera: of the picture: "follow" the car, or the whole "track".
+    """
+
+    car: cars.Car = cars.Car()
+    reward: Reward = Reward()
+    randomisation: Randomisation = Randomisation()
+    start: Literal["random", "line"] = "random"
+    start_speed_m_s: float = 10.0
+    episode_s: float = 60.0
+    laps: int = 0
+    crash_speed_m_s: float = 0.0
+    stuck_s: float = 5.0
+    step_s: float = 0.05
+    substeps: int = 5
+    num_rays: int = 11
+    ray_field_deg: float = 200.0
+    ray_reach_m: float = 100.0
+    camera: Camera = "follow"
+
+    def __post_init__(self) -> None:
+        """Refuses values with which nobody could drive.
+
+        Raises:
+          ValueError: names the setting.
+        """
+        for name in ("episode_s", "step_s", "ray_reach_m", "ray_field_deg"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0.")
+        for name in ("start_speed_m_s", "laps", "crash_speed_m_s", "stuck_s"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more.")
+        if not 1 <= self.num_rays <= 1000:
+            raise ValueError(f"num_rays is {self.num_rays}; expected 1 to 1000.")
+        # Beyond this the tyres' forces overshoot within a step at walking pace.
+        if self.substeps < 1 or self.step_s / self.substeps > 0.0125:
+            raise ValueError(
+                f"substeps is {self.substeps} for a step_s of {self.step_s}; expected at least "
+                f"{max(1, round(self.step_s / 0.01))}, so that one is about 0.01 s."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Oval(Racing):
+    """Settings of `racing/oval`: those of all racing games, and its shape.
+
+    Attributes:
+      straight_m: length of each straight.
+      radius_m: of the corners, at the middle of the track.
+      track_width_m: from wall to wall.
+    """
+
+    episode_s: float = 40.0
+    straight_m: float = 70.0
+    radius_m: float = 22.0
+    track_width_m: float = 12.0
+
+    def __post_init__(self) -> None:
+        """Refuses what is no oval.
+
+        Raises:
+          ValueError: names the setting.
+        """
+        super().__post_init__()
+        if not self.straight_m >= 0:
+            raise ValueError(f"straight_m is {self.straight_m}; expected 0 or more.")
+        if not self.track_width_m > self.car.width_m:
+            raise ValueError(
+                f"track_width_m is {self.track_width_m}; expected more than the car's "
+                f"{self.car.width_m}."
+            )
+        if not self.radius_m > self.track_width_m / 2 + 1:
+            raise ValueError(
+                f"radius_m is {self.radius_m}; expected at least 1 m more than half of "
+                f"track_width_m, {self.track_width_m}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Random(Racing):
+    """Settings of `racing/random`: those of all racing games, and how many circuits.
+
+    Attributes:
+      num_circuits: how many circuits training meets. Validation and evaluation are driven
+        on others, which training never meets.
+    """
+
+    episode_s: float = 90.0
+    num_circuits: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuses fewer than one circuit.
+
+        Raises:
+          ValueError: names the setting.
+        """
+        super().__post_init__()
+        if not 1 <= self.num_circuits <= 1_000_000:
+            raise ValueError(f"num_circuits is {self.num_circuits}; expected 1 to 1,000,000.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Circuit(Racing):
+    """Settings of `racing/circuit`: those of all racing games, and its file.
+
+    Attributes:
+      path: a CSV file of x_m, y_m, w_tr_right_m, w_tr_left_m; its points in the order in
+        which they are driven.
+    """
+
+    episode_s: float = 300.0
+    path: str = ""
