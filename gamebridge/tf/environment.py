@@ -195,8 +195,8 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
             tensor_spec.from_spec(self._env.action_spec()),
             batch_size=game.num_slots,
         )
-        flat_specs = tf.nest.flatten(self.observation_spec())
-        self._dtypes = [tf.float32, *(spec.dtype for spec in flat_specs)]
+        flat_specs = tf.nest.flatten(self.time_step_spec())
+        self._dtypes = [spec.dtype for spec in flat_specs]
         self._shapes = [[game.num_slots, *spec.shape] for spec in flat_specs]
 
     @property
@@ -245,22 +245,15 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
 
     def _rows(self, time_step: games.TimeStep) -> list[Array]:
         # Copies: numpy_function may hand TensorFlow an alias of what it is given, and
-        # the game writes its rows in place. Step type, reward and discount go as one
-        # array: each one more costs as much as a cheap game's step.
-        head = np.empty((3, self._env.batch_size), np.float32)
-        head[0], head[1], head[2] = time_step.step_type, time_step.reward, time_step.discount
-        observation = time_step.observation
+        # the game writes its rows in place.
+        step_type, reward, discount, observation, _ = time_step
         leaves = specs.leaves(observation) if self._is_nested else [observation]
-        return [head, *(leaf.copy() for leaf in leaves)]
+        return [array.copy() for array in (step_type, reward, discount, *leaves)]
 
     def _pack(self, tensors: list[tf.Tensor]) -> ts.TimeStep:
-        head, *leaves = tensors
-        for leaf, shape in zip(leaves, self._shapes, strict=True):
-            leaf.set_shape(shape)
-        head.set_shape([3, self._env.batch_size])
-        step_type, reward, discount = tf.unstack(head)
-        observation = tf.nest.pack_sequence_as(self.observation_spec(), leaves)
-        return ts.TimeStep(tf.cast(step_type, tf.int32), reward, discount, observation)
+        for tensor, shape in zip(tensors, self._shapes, strict=True):
+            tensor.set_shape(shape)
+        return tf.nest.pack_sequence_as(self.time_step_spec(), tensors)
 
 
 def _copied(time_step: games.TimeStep) -> ts.TimeStep:
