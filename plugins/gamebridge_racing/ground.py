@@ -34,22 +34,26 @@ class Ground:
         self._scale = scale
         self._max_tiles = max(1, max_bytes // (_SIDE * _SIDE * 3))
         self._tiles: collections.OrderedDict[tuple[int, int], Array] = collections.OrderedDict()
-        self._window = np.empty((0, 0, 3), np.uint8)
+        # Tiles laid together; a moving camera stays on the same ones for some frames.
+        self._laid: tuple[range, range] = (range(0), range(0))
+        self._mosaic = np.empty((0, 0, 3), np.uint8)
+
+    @property
+    def num_tiles(self) -> int:
+        """How many tiles are kept."""
+        return len(self._tiles)
 
     def window(self, left: int, top: int, height: int, width: int) -> Array:
-        """Returns uint8 [height, width, 3] RGB, valid until the next call."""
-        if self._window.shape != (height, width, 3):
-            self._window = np.empty((height, width, 3), np.uint8)
-        for row in range(top // _SIDE, (top + height - 1) // _SIDE + 1):
-            for column in range(left // _SIDE, (left + width - 1) // _SIDE + 1):
-                at_row, at_column = row * _SIDE - top, column * _SIDE - left
-                rows = slice(max(at_row, 0), min(at_row + _SIDE, height))
-                columns = slice(max(at_column, 0), min(at_column + _SIDE, width))
-                self._window[rows, columns] = self._tile(row, column)[
-                    rows.start - at_row : rows.stop - at_row,
-                    columns.start - at_column : columns.stop - at_column,
-                ]
-        return self._window
+        """Returns uint8 [height, width, 3] RGB: a part of an array, not to be written to."""
+        rows = range(top // _SIDE, (top + height - 1) // _SIDE + 1)
+        columns = range(left // _SIDE, (left + width - 1) // _SIDE + 1)
+        if (rows, columns) != self._laid:
+            self._laid = (rows, columns)
+            self._mosaic = np.concatenate(
+                [np.concatenate([self._tile(row, column) for column in columns], 1) for row in rows]
+            )
+        top, left = top - rows.start * _SIDE, left - columns.start * _SIDE
+        return self._mosaic[top : top + height, left : left + width]
 
     def _tile(self, row: int, column: int) -> Array:
         key = (row, column)

@@ -28,7 +28,7 @@ _MIDDLE_PX = (WIDTH / 2, 335.0)
 _GROUND_BYTES = 64_000_000
 _FARTHEST_M = 1e7
 # Of the camera that sees the whole track: where the track is, clear of words and gauges.
-_BOX = (30, 70, WIDTH - 30, 546)
+_BOX = (30, 66, WIDTH - 30, 530)
 _LEAST_CAR_PX = 30.0
 
 
@@ -57,7 +57,13 @@ class Painter:
         self._ground: ground.Ground | None = None
         self._whole: tuple[views.View, Array] | None = None
         self._layer = np.empty((0, 0, 3), np.uint8)
+        self._view = views.north_up(0.0, 0.0, _SCALE)
         self.reset()
+
+    @property
+    def view(self) -> views.View:
+        """Where in the last picture what is."""
+        return self._view
 
     def set_track(
         self,
@@ -115,6 +121,7 @@ class Painter:
         else:
             view = self._stay()
             enlarged = max(1.0, _LEAST_CAR_PX / (self._car.length_m * view.scale))
+        self._view = view
         self._traces.draw_marks(picture, view, frame.time_s)
         self._sprite.draw(picture, view, frame, enlarged)
         self._traces.draw_smoke(picture, view, frame.time_s)

@@ -17,6 +17,8 @@ _WALL_M, _KERB_M, _LINE_M = 0.8, 0.95, 1.15
 _SUN_M = np.array([0.7, 0.7])
 _BLOCKS_RADIUS_M = 60.0  # corners tighter than this have coloured blocks on their outside
 _MARGIN_M = 12.0
+# Pixels a metre; from farther away lines and kerbs would hide the road.
+_FINE = 1.5
 
 
 class Scenery:
@@ -52,7 +54,8 @@ class Scenery:
         if near.any():
             walls = [wall[run] for wall in self._walls() for run in strokes.runs(near)]
             self._draw_ground(picture, view, near, walls)
-            self._draw_kerbs(picture, view, np.flatnonzero(near))
+            if view.scale > _FINE:
+                self._draw_kerbs(picture, view, np.flatnonzero(near))
             self._draw_lines(picture, view, near)
             self._draw_start(picture, view, near)
             self._draw_shadows(picture, view, walls, grove)
@@ -115,14 +118,16 @@ class Scenery:
     def _draw_lines(self, picture: Array, view: View, near: Array) -> None:
         """The edges of the road, and the limit's line, dashed."""
         for edge, inwards in zip(self._walls(), (self._across, -self._across), strict=True):
-            line = edge + inwards * _LINE_M
-            strokes.lines(picture, view, [line[run] for run in strokes.runs(near)], _WHITE, 0.17)
+            if view.scale > _FINE:
+                line: Array = edge + inwards * _LINE_M
+                pieces = [line[run] for run in strokes.runs(near)]
+                strokes.lines(picture, view, pieces, _WHITE, 0.17)
         # From afar dashes are longer, so that they can be seen.
         dash = max(1.2, 5 / view.scale)
-        for line in self._limit_runs(picture, view):
-            at = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+        for run in self._limit_runs(picture, view):
+            at = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(run, axis=0).T))])
             places = np.arange(0.0, at[-1], 2.5 * dash)[:, None] + np.linspace(0, dash, 3)
-            x, y = (np.interp(places, at, line[:, axis]) for axis in (0, 1))
+            x, y = (np.interp(places, at, run[:, axis]) for axis in (0, 1))
             strokes.lines(picture, view, list(np.stack([x, y], -1)), _LIMIT, 0.11)
 
     def _draw_start(self, picture: Array, view: View, near: Array) -> None:
@@ -164,7 +169,7 @@ class Scenery:
         gates = np.flatnonzero(near)
         tight = self._bend * _BLOCKS_RADIUS_M
         # From afar walls are thicker, so that they can be seen.
-        thick = max(_WALL_M, 2.4 / view.scale)
+        thick = max(_WALL_M, 1.5 / view.scale)
         for wall, outwards, outside in zip(
             self._walls(), (-self._across, self._across), (tight < -1, tight > 1), strict=True
         ):

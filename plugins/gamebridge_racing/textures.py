@@ -19,10 +19,17 @@ NUM_TREES = 8
 
 def _noise(random: np.random.Generator, blur: float) -> Array:
     """Returns float32 [_SIDE, _SIDE], mean 0, deviation 1, and seamless at its edges."""
-    pad = int(3 * blur) + 1
-    grain = random.standard_normal((_SIDE, _SIDE), np.float32)
-    blurred = cv2.GaussianBlur(np.pad(grain, pad, mode="wrap"), (0, 0), blur)[pad:-pad, pad:-pad]
-    return np.asarray((blurred - blurred.mean()) / blurred.std())
+    # A wide blur is made small and enlarged: it has no fine detail.
+    smaller = 8 if blur > 8 else 1
+    side, blur = _SIDE // smaller, blur / smaller
+    pad = int(3 * blur) + 2
+    grain = random.standard_normal((side, side), np.float32)
+    blurred = cv2.GaussianBlur(np.pad(grain, pad, mode="wrap"), (0, 0), blur)
+    size = (blurred.shape[1] * smaller, blurred.shape[0] * smaller)
+    large = cv2.resize(blurred, size, interpolation=cv2.INTER_CUBIC)
+    edge = pad * smaller
+    noise = large[edge:-edge, edge:-edge]
+    return np.asarray((noise - noise.mean()) / noise.std())
 
 
 @functools.lru_cache(maxsize=1)
