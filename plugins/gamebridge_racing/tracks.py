@@ -23,11 +23,19 @@ from gamebridge_racing import overlaps
 # Corners are drawn and driven as polygons: 3 m on a radius of 20 m is 6 cm off the arc.
 SPACING_M = 3.0
 MIN_CROSS_LINES = 8
-# A gate that `from_centre_line` makes has at least this much area at each corner, in square
-# metres: a sliver would be convex by rounding alone.
+# Twice the least area at a corner of a gate: a sliver would be convex by rounding alone.
 LEAST_TURN_M2 = 0.01
-# Passes of smoothing for the cross lines of a fold: each spreads a turn over two more gates.
+# Each pass of smoothing spreads the turn of a fold over two more gates.
 MAX_SMOOTHING = 400
+
+
+class Unfit(errors.GameError):
+    """Walls that are no strip; `place` is where, [x, y] in metres."""
+
+    def __init__(self, message: str, place: Array) -> None:
+        """Keeps the place, for who knows where it came from."""
+        super().__init__(message)
+        self.place = place
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,8 +61,8 @@ class Track:
         """Derives the centre line.
 
         Raises:
-          GameError: the walls differ in length, are too few points or not finite, a gate
-            is not convex (see `folded_gates`), or two gates overlap.
+          GameError: the walls differ in length, are too few points or not finite.
+          Unfit: a gate is not convex (see `folded_gates`), or two gates overlap.
         """
         left = np.ascontiguousarray(self.left, np.float64)
         right = np.ascontiguousarray(self.right, np.float64)
@@ -70,22 +78,25 @@ class Track:
             )
         if not (np.isfinite(left).all() and np.isfinite(right).all()):
             raise errors.GameError(f"track '{self.name}' has walls with NaN or infinite points.")
+        middle = (left + right) / 2
         folded = folded_gates(left, right)
         if len(folded):
-            x, y = (left[folded[0]] + right[folded[0]]) / 2
-            raise errors.GameError(
+            x, y = middle[folded[0]]
+            raise Unfit(
                 f"track '{self.name}' folds at ({x:.1f}, {y:.1f}): a corner there is tighter "
-                "than the track is wide. Widen the corner, or narrow the track."
+                "than the track is wide. Widen the corner, or narrow the track.",
+                middle[folded[0]],
             )
         overlap = overlaps.first_overlap(left, right)
         if overlap is not None:
-            (x, y), (x2, y2) = ((left[gate] + right[gate]) / 2 for gate in overlap)
-            raise errors.GameError(
+            (x, y), (x2, y2) = (middle[gate] for gate in overlap)
+            raise Unfit(
                 f"track '{self.name}' overlaps itself: its part near ({x:.1f}, {y:.1f}) and that "
                 f"near ({x2:.1f}, {y2:.1f}) share ground; expected a strip that never meets "
-                "itself. Move the two apart, or narrow the track."
+                "itself. Move the two apart, or narrow the track.",
+                middle[overlap[0]],
             )
-        centre = (left + right) / 2
+        centre = middle
         steps = np.hypot(*(np.roll(centre, -1, 0) - centre).T)
         object.__setattr__(self, "left", left)
         object.__setattr__(self, "right", right)
@@ -146,7 +157,7 @@ def oval(straight_m: float = 70.0, radius_m: float = 22.0, width_m: float = 12.0
       width_m: from wall to wall.
 
     Raises:
-      GameError: corners that are tighter than half the width.
+      Unfit: corners that are tighter than half the width.
     """
     length = 2 * straight_m + 2 * np.pi * radius_m
     count = max(MIN_CROSS_LINES, round(length / SPACING_M))
@@ -172,13 +183,13 @@ def from_centre_line(name: str, centre: Array, width_right: Array, width_left: A
 
     Args:
       name: for people.
-      centre: [M, 2], in metres; a closing point that repeats the first one is left out.
+      centre: [M, 2], in metres; may end with the first point again.
       width_right: [M], from each point to the wall on the driver's right, in metres.
       width_left: [M], the same on the left.
 
     Raises:
-      GameError: the points are fewer than three or not finite, two in a row are one, a width
-        is not above 0, or there is no track of convex gates that do not overlap.
+      GameError: fewer than three points, two in a row are one, or a width is not above 0.
+      Unfit: there is no track of convex gates that do not overlap.
     """
     # A quarter of a second that the other tracks need not wait for.
     from scipy import interpolate
@@ -192,47 +203,44 @@ def from_centre_line(name: str, centre: Array, width_right: Array, width_left: A
         )
     if len(points) > 1 and (points[0] == points[-1]).all():
         points, widths = points[:-1], widths[:-1]
-    steps = np.hypot(*(np.roll(points, -1, 0) - points).T)
-    if len(points) < 3 or not (steps > 0).all() or not np.isfinite(steps).all():
+    finite = np.isfinite(points).all()
+    steps = np.hypot(*(np.roll(points, -1, 0) - points).T) if finite else np.zeros(1)
+    if len(points) < 3 or not (steps > 0).all():
         raise errors.GameError(
             f"track '{name}' has a centre line of {len(points)} points; expected at least 3, all "
             "finite and no two in a row the same."
         )
-    if not ((widths > 0) & np.isfinite(widths)).all():
+    wrong = widths[~((widths > 0) & np.isfinite(widths))]
+    if len(wrong):
         raise errors.GameError(
-            f"track '{name}' has a width of {widths[~((widths > 0) & np.isfinite(widths))][0]}; "
-            "expected more than 0 on both sides everywhere."
+            f"track '{name}' has a width of {wrong[0]}; expected more than 0 on both sides."
         )
     chords = np.concatenate([[0.0], np.cumsum(steps)])
-    spline = interpolate.CubicSpline(
-        chords, np.concatenate([points, points[:1]]), bc_type="periodic"
-    )
+    closed = np.concatenate([points, points[:1]])
+    spline = interpolate.CubicSpline(chords, closed, bc_type="periodic")
     # Chord lengths are not arc lengths: measured on a fine polygon, and turned round.
     fine = np.linspace(0.0, chords[-1], 8 * len(points) + 1)
     lengths = np.cumsum(np.hypot(*np.diff(spline(fine), axis=0).T))
     count = max(MIN_CROSS_LINES, round(lengths[-1] / SPACING_M))
-    wanted = np.arange(count) * (lengths[-1] / count)
-    at = np.interp(wanted, np.concatenate([[0.0], lengths]), fine)
+    s = np.arange(count) * (lengths[-1] / count)
+    at = np.interp(s, np.concatenate([[0.0], lengths]), fine)
     middle, along = spline(at), spline(at, 1)
-    wall = [np.interp(at, chords, np.append(side, side[0])) for side in widths.T]
-    across = _spread(middle, np.arctan2(along[:, 1], along[:, 0]), wall[0], wall[1])
-    return Track(name, middle + across * wall[1][:, None], middle - across * wall[0][:, None])
+    to_right, to_left = (np.interp(at, chords, np.append(w, w[0]))[:, None] for w in widths.T)
+    across = _spread(middle, np.arctan2(along[:, 1], along[:, 0]), to_right, to_left)
+    return Track(name, middle + across * to_left, middle - across * to_right)
 
 
-def _spread(centre: Array, heading: Array, width_right: Array, width_left: Array) -> Array:
+def _spread(centre: Array, heading: Array, to_right: Array, to_left: Array) -> Array:
     """Returns float64 [N, 2], unit vectors to the left, turned where gates would fold.
 
-    Headings are averaged over neighbours, around folded gates only, until none is left; what
-    still folds then, the track refuses.
+    Headings are averaged over neighbours, around folded gates only, until none is left.
     """
     heading = np.unwrap(heading)
     # What one lap adds to the heading, on the far side of the seam.
     lap = 2 * np.pi * round((heading[-1] - heading[0]) / (2 * np.pi))
     for _ in range(MAX_SMOOTHING):
         across = np.stack([-np.sin(heading), np.cos(heading)], 1)
-        left = centre + across * width_left[:, None]
-        right = centre - across * width_right[:, None]
-        folded = folded_gates(left, right, LEAST_TURN_M2)
+        folded = folded_gates(centre + across * to_left, centre - across * to_right, LEAST_TURN_M2)
         if not len(folded):
             break
         near = np.unique((folded[:, None] + np.arange(-1, 3)) % len(heading))

@@ -163,6 +163,7 @@ def test_two_thousand_gates_are_checked_in_well_under_a_second():
         (wave()[:2], 5.0, "2 points; expected at least 3"),
         (np.concatenate([wave()[:3], wave()[2:]]), 5.0, "no two in a row the same"),
         (wave() * np.where(np.arange(400) == 7, np.nan, 1.0)[:, None], 5.0, "all finite"),
+        (wave() + np.where(np.arange(400) < 7, np.inf, 0.0)[:, None], 5.0, "all finite"),
         (wave(), 0.0, "width of 0.0; expected more than 0"),
         (wave(), float("nan"), "width of nan; expected more than 0"),
         (wave()[:, :1], 5.0, r"shape \(400, 1\)"),
