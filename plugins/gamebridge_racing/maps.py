@@ -89,7 +89,8 @@ def _meadow(rows: int, columns: int, cell_m: float) -> Array:
     """Returns uint8 [rows, columns]: squares of two greens, in which motion can be seen."""
     y = np.arange(rows) * cell_m // _MOWN_M % 2
     x = np.arange(columns) * cell_m // _MOWN_M % 2
-    return np.where(y[:, None] == x[None, :], GRASS, MOWN).astype(np.uint8)
+    same = y[:, None] == x[None, :]
+    return np.where(same, np.uint8(GRASS), np.uint8(MOWN))
 
 
 def _fill(cells: Array, one: Array, other: Array, gates: Array, colours: Array) -> None:
