@@ -43,9 +43,9 @@ class RacingGame(contract.Game):
     The lidar view is float32 [num_rays + 6]: the distance to the walls along each ray, from
     left to right, over `ray_reach_m`; then speed (of 50 m/s), yaw rate (of 2 rad/s), slip
     angle (rad), steering angle (of its greatest), and the last action. The line view is
-    float32 [6 + 36]: the same six, then twelve points of the limit's line, from beside the car on and
-    6 m apart, each as (ahead, to the left) of 50 m and the limit's speed there of 50 m/s. The pixels
-    view is a frame, uint8 [96, 96, 3].
+    float32 [6 + 36]: the same six, then twelve points of the limit's line, from beside the
+    car on and 6 m apart, each as (ahead, to the left) of 50 m and the limit's speed there of
+    50 m/s. The pixels view is a frame, uint8 [96, 96, 3].
 
     Actions are float32 [2] from -1 to 1, steering (positive to the left) and pedal (positive
     drives, negative brakes); or one of the fifteen `DISCRETE_ACTIONS`.

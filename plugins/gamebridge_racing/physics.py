@@ -24,12 +24,7 @@ import numpy as np
 
 from gamebridge.contract.specs import Array
 from gamebridge_racing import car as cars
-from gamebridge_racing.columns import (
-    ACCELERATION, ALONG, ASKED_PEDAL, ASKED_WHEEL, BEST_LAP, DELAY, DISTANCE, FARTHEST, FIRST,
-    GATE, GATES, GRIP, HEADING, IDLE, IMPACT, IMPULSE, INERTIA, LAP_BEGAN, LAPS, LAST_LAP,
-    LEFT_X, LEFT_Y, LINE_AT, LINE_FIRST, LINE_POINTS, LINE_SPEED, LINE_X, LINE_Y, MASS, OFFSET, PEDAL, PER_WIDTH, POWER, PROGRESS, RIGHT_X, RIGHT_Y,
-    SPEED_ACROSS, SPEED_ALONG, STEER, STEPS, TIME, TOUCHED, UNTOUCHED, WHEEL, X, Y, YAW_RATE,
-)  # fmt: skip
+from gamebridge_racing import columns as c
 
 # The constants of a car's build, in the order of `build`.
 (
@@ -78,16 +73,16 @@ def build(car: cars.Car) -> Array:
 
 
 @_kernel
-def ahead(lane, index, x, y):  # type: ignore[no-untyped-def]
+def ahead(lane: Array, index: int, x: float, y: float) -> float:
     """How far (x, y) is in front of a cross line, in metres; negative behind it."""
     row = lane[index]
-    across_x, across_y = row[LEFT_X] - row[RIGHT_X], row[LEFT_Y] - row[RIGHT_Y]
-    cross = across_y * (x - row[RIGHT_X]) - across_x * (y - row[RIGHT_Y])
-    return cross * row[PER_WIDTH]
+    across_x, across_y = row[c.LEFT_X] - row[c.RIGHT_X], row[c.LEFT_Y] - row[c.RIGHT_Y]
+    cross = across_y * (x - row[c.RIGHT_X]) - across_x * (y - row[c.RIGHT_Y])
+    return cross * row[c.PER_WIDTH]
 
 
 @_kernel
-def follow(lane, gate, x, y):  # type: ignore[no-untyped-def]
+def follow(lane: Array, gate: int, x: float, y: float) -> int:
     """Walks from a gate to the one that (x, y) is in."""
     count = lane.shape[0] - 1
     for _ in range(count):
@@ -101,29 +96,29 @@ def follow(lane, gate, x, y):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def left_depth(lane, gate, x, y):  # type: ignore[no-untyped-def]
+def left_depth(lane: Array, gate: int, x: float, y: float) -> tuple[float, float, float]:
     """Depth of (x, y) in the gate's left wall and the wall's normal, into the road."""
-    edge_x = lane[gate + 1, LEFT_X] - lane[gate, LEFT_X]
-    edge_y = lane[gate + 1, LEFT_Y] - lane[gate, LEFT_Y]
+    edge_x = lane[gate + 1, c.LEFT_X] - lane[gate, c.LEFT_X]
+    edge_y = lane[gate + 1, c.LEFT_Y] - lane[gate, c.LEFT_Y]
     scale = 1.0 / math.sqrt(edge_x * edge_x + edge_y * edge_y)
     normal_x, normal_y = edge_y * scale, -edge_x * scale
-    depth = -(x - lane[gate, LEFT_X]) * normal_x - (y - lane[gate, LEFT_Y]) * normal_y
+    depth = -(x - lane[gate, c.LEFT_X]) * normal_x - (y - lane[gate, c.LEFT_Y]) * normal_y
     return depth, normal_x, normal_y
 
 
 @_kernel
-def right_depth(lane, gate, x, y):  # type: ignore[no-untyped-def]
+def right_depth(lane: Array, gate: int, x: float, y: float) -> tuple[float, float, float]:
     """Depth of (x, y) in the gate's right wall and the wall's normal, into the road."""
-    edge_x = lane[gate + 1, RIGHT_X] - lane[gate, RIGHT_X]
-    edge_y = lane[gate + 1, RIGHT_Y] - lane[gate, RIGHT_Y]
+    edge_x = lane[gate + 1, c.RIGHT_X] - lane[gate, c.RIGHT_X]
+    edge_y = lane[gate + 1, c.RIGHT_Y] - lane[gate, c.RIGHT_Y]
     scale = 1.0 / math.sqrt(edge_x * edge_x + edge_y * edge_y)
     normal_x, normal_y = -edge_y * scale, edge_x * scale
-    depth = -(x - lane[gate, RIGHT_X]) * normal_x - (y - lane[gate, RIGHT_Y]) * normal_y
+    depth = -(x - lane[gate, c.RIGHT_X]) * normal_x - (y - lane[gate, c.RIGHT_Y]) * normal_y
     return depth, normal_x, normal_y
 
 
 @_kernel
-def ray(lane, gate, x, y, dx, dy, reach):  # type: ignore[no-untyped-def]
+def ray(lane: Array, gate: int, x: float, y: float, dx: float, dy: float, reach: float) -> float:
     """Exact distance from (x, y), inside a gate, to the first wall along (dx, dy), a unit vector.
 
     A ray that leaves a gate by a cross line goes on into the next one, and never turns
@@ -131,10 +126,10 @@ def ray(lane, gate, x, y, dx, dy, reach):  # type: ignore[no-untyped-def]
     """
     count = lane.shape[0] - 1
     # Positive where a corner is to the left of the ray.
-    near_left = dx * (lane[gate, LEFT_Y] - y) - dy * (lane[gate, LEFT_X] - x)
-    near_right = dx * (lane[gate, RIGHT_Y] - y) - dy * (lane[gate, RIGHT_X] - x)
-    far_left = dx * (lane[gate + 1, LEFT_Y] - y) - dy * (lane[gate + 1, LEFT_X] - x)
-    far_right = dx * (lane[gate + 1, RIGHT_Y] - y) - dy * (lane[gate + 1, RIGHT_X] - x)
+    near_left = dx * (lane[gate, c.LEFT_Y] - y) - dy * (lane[gate, c.LEFT_X] - x)
+    near_right = dx * (lane[gate, c.RIGHT_Y] - y) - dy * (lane[gate, c.RIGHT_X] - x)
+    far_left = dx * (lane[gate + 1, c.LEFT_Y] - y) - dy * (lane[gate + 1, c.LEFT_X] - x)
+    far_right = dx * (lane[gate + 1, c.RIGHT_Y] - y) - dy * (lane[gate + 1, c.RIGHT_X] - x)
     forwards = far_right <= 0.0 and far_left > 0.0
     hits_left = far_left <= 0.0 and near_left > 0.0
     if forwards or (near_left <= 0.0 and near_right > 0.0):
@@ -145,14 +140,14 @@ def ray(lane, gate, x, y, dx, dy, reach):  # type: ignore[no-untyped-def]
             else:
                 gate = gate - 1 if gate > 0 else count - 1
                 way_out = lane[gate]
-            left_x, left_y = way_out[LEFT_X] - x, way_out[LEFT_Y] - y
-            right_x, right_y = way_out[RIGHT_X] - x, way_out[RIGHT_Y] - y
+            left_x, left_y = way_out[c.LEFT_X] - x, way_out[c.LEFT_Y] - y
+            right_x, right_y = way_out[c.RIGHT_X] - x, way_out[c.RIGHT_Y] - y
             hits_left = (dx * left_y - dy * left_x > 0.0) != forwards
             if hits_left or (dx * right_y - dy * right_x > 0.0) == forwards:
                 break
             if left_x * dx + left_y * dy > reach and right_x * dx + right_y * dy > reach:
                 return reach
-    column = LEFT_X if hits_left else RIGHT_X
+    column = c.LEFT_X if hits_left else c.RIGHT_X
     from_x, from_y = lane[gate, column], lane[gate, column + 1]
     edge_x, edge_y = lane[gate + 1, column] - from_x, lane[gate + 1, column + 1] - from_y
     across = dx * edge_y - dy * edge_x
@@ -163,7 +158,7 @@ def ray(lane, gate, x, y, dx, dy, reach):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def arctan(x):  # type: ignore[no-untyped-def]
+def arctan(x: float) -> float:
     """Inverse tangent within 2e-8, at a third of the time (Abramowitz and Stegun, 4.4.49)."""
     size = abs(x)
     inner = size if size <= 1.0 else 1.0 / size
@@ -177,7 +172,7 @@ def arctan(x):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def sine_cosine(x):  # type: ignore[no-untyped-def]
+def sine_cosine(x: float) -> tuple[float, float]:
     """Sine and cosine by their series: within 1e-7 up to 2.1 rad, all that tyres ask for."""
     square = x * x
     sine = x * (1.0 - square / 6 * (1.0 - square / 20 * (1.0 - square / 42 * (
@@ -190,18 +185,18 @@ def sine_cosine(x):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def drive(car, body, dt):  # type: ignore[no-untyped-def]
+def drive(car: Array, body: Array, dt: float) -> None:
     """Moves one car by `dt` seconds, as if there were no walls."""
-    mass, grip = car[MASS], car[GRIP] * body[BASE_GRIP]
+    mass, grip = car[c.MASS], car[c.GRIP] * body[BASE_GRIP]
     front, rear = body[FRONT], body[REAR]
-    along, across, yaw_rate = car[SPEED_ALONG], car[SPEED_ACROSS], car[YAW_RATE]
+    along, across, yaw_rate = car[c.SPEED_ALONG], car[c.SPEED_ACROSS], car[c.YAW_RATE]
     turn = body[STEER_RATE] * dt
-    wanted = car[WHEEL] * body[MAX_STEER]
-    steer = car[STEER] + min(max(wanted - car[STEER], -turn), turn)
-    car[STEER] = steer
+    wanted = car[c.WHEEL] * body[MAX_STEER]
+    steer = car[c.STEER] + min(max(wanted - car[c.STEER], -turn), turn)
+    car[c.STEER] = steer
 
     wheelbase = front + rear
-    moved = car[ACCELERATION] * body[HEIGHT]
+    moved = car[c.ACCELERATION] * body[HEIGHT]
     least = 0.05 * GRAVITY * wheelbase
     load_front = mass * max(GRAVITY * rear - moved, least) / wheelbase
     load_rear = mass * max(GRAVITY * front + moved, least) / wheelbase
@@ -215,11 +210,11 @@ def drive(car, body, dt):  # type: ignore[no-untyped-def]
     side_front = -held_front * sine_cosine(shape * arctan(stiffness * slip_front))[0]
     side_rear = -held_rear * sine_cosine(shape * arctan(stiffness * slip_rear))[0]
 
-    pedal = car[PEDAL]
+    pedal = car[c.PEDAL]
     fading = min(max(along / _STANDING_M_S, -1.0), 1.0)
     if pedal >= 0.0:
         push_front = 0.0
-        power = car[POWER] * body[POWER_W]
+        power = car[c.POWER] * body[POWER_W]
         push_rear = pedal * min(power / max(along, 1.0), body[DRIVE])
     else:
         braking = pedal * body[BRAKE] * fading
@@ -240,41 +235,49 @@ def drive(car, body, dt):  # type: ignore[no-untyped-def]
     tyres_along = push_front * cosine - side_front * sine + push_rear
     turning = side_front * cosine + push_front * sine
     resisting = body[DRAG] * along * abs(along) + body[ROLLING] * mass * fading
-    car[ACCELERATION] += (tyres_along / mass - car[ACCELERATION]) * min(dt / _LOAD_LAG_S, 1.0)
+    car[c.ACCELERATION] += (tyres_along / mass - car[c.ACCELERATION]) * min(dt / _LOAD_LAG_S, 1.0)
 
-    yaw_rate += dt * (front * turning - rear * side_rear) / car[INERTIA]
+    yaw_rate += dt * (front * turning - rear * side_rear) / car[c.INERTIA]
     # The frame turns below the velocity: exactly, so that turning alone changes no speed.
     angle = yaw_rate * dt
     sine, cosine = sine_cosine(angle)
-    car[SPEED_ALONG] = along * cosine + across * sine + dt * (tyres_along - resisting) / mass
-    car[SPEED_ACROSS] = across * cosine - along * sine + dt * (turning + side_rear) / mass
-    car[YAW_RATE] = yaw_rate
-    heading = car[HEADING] + angle
+    car[c.SPEED_ALONG] = along * cosine + across * sine + dt * (tyres_along - resisting) / mass
+    car[c.SPEED_ACROSS] = across * cosine - along * sine + dt * (turning + side_rear) / mass
+    car[c.YAW_RATE] = yaw_rate
+    heading = car[c.HEADING] + angle
     if heading > math.pi:
         heading -= 2.0 * math.pi
     elif heading < -math.pi:
         heading += 2.0 * math.pi
-    car[HEADING] = heading
+    car[c.HEADING] = heading
     cosine, sine = math.cos(heading), math.sin(heading)
-    car[X] += dt * (car[SPEED_ALONG] * cosine - car[SPEED_ACROSS] * sine)
-    car[Y] += dt * (car[SPEED_ALONG] * sine + car[SPEED_ACROSS] * cosine)
+    car[c.X] += dt * (car[c.SPEED_ALONG] * cosine - car[c.SPEED_ACROSS] * sine)
+    car[c.Y] += dt * (car[c.SPEED_ALONG] * sine + car[c.SPEED_ACROSS] * cosine)
 
 
 @_kernel
-def push(car, arm_x, arm_y, normal_x, normal_y, restitution, friction):  # type: ignore[no-untyped-def]
+def push(
+    car: Array,
+    arm_x: float,
+    arm_y: float,
+    normal_x: float,
+    normal_y: float,
+    restitution: float,
+    friction: float,
+) -> tuple[float, float]:
     """Impulses of a wall on the point at (arm_x, arm_y) from the centre, in the world's axes.
 
     Returns:
       The speed into the wall and the impulse along its normal; 0 where the point leaves.
     """
-    cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
-    speed_x = car[SPEED_ALONG] * cosine - car[SPEED_ACROSS] * sine
-    speed_y = car[SPEED_ALONG] * sine + car[SPEED_ACROSS] * cosine
-    yaw_rate = car[YAW_RATE]
+    cosine, sine = math.cos(car[c.HEADING]), math.sin(car[c.HEADING])
+    speed_x = car[c.SPEED_ALONG] * cosine - car[c.SPEED_ACROSS] * sine
+    speed_y = car[c.SPEED_ALONG] * sine + car[c.SPEED_ACROSS] * cosine
+    yaw_rate = car[c.YAW_RATE]
     into = -((speed_x - yaw_rate * arm_y) * normal_x + (speed_y + yaw_rate * arm_x) * normal_y)
     if into <= 0.0:
         return 0.0, 0.0
-    per_mass, per_inertia = 1.0 / car[MASS], 1.0 / car[INERTIA]
+    per_mass, per_inertia = 1.0 / car[c.MASS], 1.0 / car[c.INERTIA]
     lever = arm_x * normal_y - arm_y * normal_x
     bounce = restitution if into > _LEANING_M_S else 0.0
     impulse = (1.0 + bounce) * into / (per_mass + lever * lever * per_inertia)
@@ -289,14 +292,14 @@ def push(car, arm_x, arm_y, normal_x, normal_y, restitution, friction):  # type:
     rub = min(max(rub, -friction * impulse), friction * impulse)
     speed_x += rub * wall_x * per_mass
     speed_y += rub * wall_y * per_mass
-    car[YAW_RATE] = yaw_rate + rub * lever * per_inertia
-    car[SPEED_ALONG] = speed_x * cosine + speed_y * sine
-    car[SPEED_ACROSS] = speed_y * cosine - speed_x * sine
+    car[c.YAW_RATE] = yaw_rate + rub * lever * per_inertia
+    car[c.SPEED_ALONG] = speed_x * cosine + speed_y * sine
+    car[c.SPEED_ACROSS] = speed_y * cosine - speed_x * sine
     return into, impulse
 
 
 @_kernel
-def touch(car, lane, gate, body):  # type: ignore[no-untyped-def]
+def touch(car: Array, lane: Array, gate: int, body: Array) -> bool:
     """Lets the walls act on the outline, and puts a car that is in a wall back on the road.
 
     Returns:
@@ -304,12 +307,12 @@ def touch(car, lane, gate, body):  # type: ignore[no-untyped-def]
     """
     half_length, half_width = body[HALF_LENGTH], body[HALF_WIDTH]
     reach = math.sqrt(half_length * half_length + half_width * half_width) + _BEND_M
-    left, _, _ = left_depth(lane, gate, car[X], car[Y])
-    right, _, _ = right_depth(lane, gate, car[X], car[Y])
+    left, _, _ = left_depth(lane, gate, car[c.X], car[c.Y])
+    right, _, _ = right_depth(lane, gate, car[c.X], car[c.Y])
     if left < -reach and right < -reach:
         return False
     touched = False
-    cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
+    cosine, sine = math.cos(car[c.HEADING]), math.sin(car[c.HEADING])
     # Corners and middles of the sides: without the middles, the inner wall of a tight corner
     # would reach a quarter of a metre into the door.
     for forward in range(-1, 2):
@@ -319,77 +322,88 @@ def touch(car, lane, gate, body):  # type: ignore[no-untyped-def]
             ahead_m, beside_m = forward * half_length, sideward * half_width
             arm_x = ahead_m * cosine - beside_m * sine
             arm_y = ahead_m * sine + beside_m * cosine
-            point = follow(lane, gate, car[X] + arm_x, car[Y] + arm_y)
+            point = follow(lane, gate, car[c.X] + arm_x, car[c.Y] + arm_y)
             for side in range(2):
                 if side == 0:
                     depth, normal_x, normal_y = left_depth(
-                        lane, point, car[X] + arm_x, car[Y] + arm_y
+                        lane, point, car[c.X] + arm_x, car[c.Y] + arm_y
                     )
                 else:
                     depth, normal_x, normal_y = right_depth(
-                        lane, point, car[X] + arm_x, car[Y] + arm_y
+                        lane, point, car[c.X] + arm_x, car[c.Y] + arm_y
                     )
                 if depth <= 0.0:
                     continue
                 touched = True
-                car[X] += depth * normal_x
-                car[Y] += depth * normal_y
+                car[c.X] += depth * normal_x
+                car[c.Y] += depth * normal_y
                 into, impulse = push(
                     car, arm_x, arm_y, normal_x, normal_y, body[RESTITUTION], body[WALL_FRICTION]
                 )
-                car[IMPULSE] += impulse
-                car[IMPACT] = max(car[IMPACT], into)
+                car[c.IMPULSE] += impulse
+                car[c.IMPACT] = max(car[c.IMPACT], into)
     return touched
 
 
 @_kernel
-def place(car, counts, lane):  # type: ignore[no-untyped-def]
+def place(car: Array, counts: Array, lane: Array) -> None:
     """Finds where on the lap a car is: GATE, ALONG and OFFSET."""
-    gate = follow(lane, counts[GATE], car[X], car[Y])
-    counts[GATE] = gate
-    behind = max(ahead(lane, gate, car[X], car[Y]), 0.0)
-    before = max(-ahead(lane, gate + 1, car[X], car[Y]), 0.0)
+    gate = follow(lane, counts[c.GATE], car[c.X], car[c.Y])
+    counts[c.GATE] = gate
+    behind = max(ahead(lane, gate, car[c.X], car[c.Y]), 0.0)
+    before = max(-ahead(lane, gate + 1, car[c.X], car[c.Y]), 0.0)
     share = behind / (behind + before) if behind + before > 0.0 else 0.0
     near, far = lane[gate], lane[gate + 1]
-    car[ALONG] = near[DISTANCE] + share * (far[DISTANCE] - near[DISTANCE])
-    left, _, _ = left_depth(lane, gate, car[X], car[Y])
-    right, _, _ = right_depth(lane, gate, car[X], car[Y])
-    car[OFFSET] = (left - right) / 2.0
+    car[c.ALONG] = near[c.DISTANCE] + share * (far[c.DISTANCE] - near[c.DISTANCE])
+    left, _, _ = left_depth(lane, gate, car[c.X], car[c.Y])
+    right, _, _ = right_depth(lane, gate, car[c.X], car[c.Y])
+    car[c.OFFSET] = (left - right) / 2.0
 
 
 @_kernel
-def count_progress(car, counts, lane, step_s):  # type: ignore[no-untyped-def]
+def count_progress(car: Array, counts: Array, lane: Array, step_s: float) -> float:
     """Adds what a control step brought along the lap; times a lap that it completed.
 
     Returns:
       Metres along the lap, negative backwards.
     """
-    lap_m = lane[lane.shape[0] - 1, DISTANCE]
-    before = car[ALONG]
+    lap_m = lane[lane.shape[0] - 1, c.DISTANCE]
+    before = car[c.ALONG]
     place(car, counts, lane)
-    brought = car[ALONG] - before
+    brought = car[c.ALONG] - before
     if brought > lap_m / 2:
         brought -= lap_m
     elif brought < -lap_m / 2:
         brought += lap_m
-    car[PROGRESS] += brought
-    car[IDLE] += step_s
-    if car[PROGRESS] >= car[FARTHEST] + 1.0:
-        car[FARTHEST] = car[PROGRESS]
-        car[IDLE] = 0.0
-    goal = lap_m * (counts[LAPS] + 1)
-    if car[PROGRESS] >= goal:
-        crossed = car[TIME] - step_s * (car[PROGRESS] - goal) / brought
-        car[LAST_LAP] = crossed - car[LAP_BEGAN]
-        if car[BEST_LAP] == 0.0 or car[LAST_LAP] < car[BEST_LAP]:
-            car[BEST_LAP] = car[LAST_LAP]
-        car[LAP_BEGAN] = crossed
-        counts[LAPS] += 1
+    car[c.PROGRESS] += brought
+    car[c.IDLE] += step_s
+    if car[c.PROGRESS] >= car[c.FARTHEST] + 1.0:
+        car[c.FARTHEST] = car[c.PROGRESS]
+        car[c.IDLE] = 0.0
+    goal = lap_m * (counts[c.LAPS] + 1)
+    if car[c.PROGRESS] >= goal:
+        crossed = car[c.TIME] - step_s * (car[c.PROGRESS] - goal) / brought
+        car[c.LAST_LAP] = crossed - car[c.LAP_BEGAN]
+        if car[c.BEST_LAP] == 0.0 or car[c.LAST_LAP] < car[c.BEST_LAP]:
+            car[c.BEST_LAP] = car[c.LAST_LAP]
+        car[c.LAP_BEGAN] = crossed
+        counts[c.LAPS] += 1
     return brought
 
 
 @_kernel
-def advance(all_cars, all_counts, road, body, rules, queue, actions, plays, results, contacts):  # type: ignore[no-untyped-def]
+def advance(
+    all_cars: Array,
+    all_counts: Array,
+    road: Array,
+    body: Array,
+    rules: Array,
+    queue: Array,
+    actions: Array,
+    plays: Array,
+    results: Array,
+    contacts: Array,
+) -> None:
     """One control step of the cars that play.
 
     Args:
@@ -411,43 +425,43 @@ def advance(all_cars, all_counts, road, body, rules, queue, actions, plays, resu
         if not plays[slot]:
             continue
         car, counts = all_cars[slot], all_counts[slot]
-        lane = road[counts[FIRST] : counts[FIRST] + counts[GATES] + 1]
+        lane = road[counts[c.FIRST] : counts[c.FIRST] + counts[c.GATES] + 1]
         places = queue.shape[1]
-        now = counts[STEPS] % places
+        now = counts[c.STEPS] % places
         for part in range(2):
             queue[slot, now, part] = min(max(actions[slot, part], -1.0), 1.0)
-        car[ASKED_WHEEL], car[ASKED_PEDAL] = queue[slot, now, 0], queue[slot, now, 1]
-        acted = counts[STEPS] - counts[DELAY]
-        car[WHEEL] = queue[slot, acted % places, 0] if acted >= 0 else 0.0
-        car[PEDAL] = queue[slot, acted % places, 1] if acted >= 0 else 0.0
-        car[IMPULSE] = car[IMPACT] = 0.0
+        car[c.ASKED_WHEEL], car[c.ASKED_PEDAL] = queue[slot, now, 0], queue[slot, now, 1]
+        acted = counts[c.STEPS] - counts[c.DELAY]
+        car[c.WHEEL] = queue[slot, acted % places, 0] if acted >= 0 else 0.0
+        car[c.PEDAL] = queue[slot, acted % places, 1] if acted >= 0 else 0.0
+        car[c.IMPULSE] = car[c.IMPACT] = 0.0
         touched = False
         for _ in range(substeps):
             drive(car, body, dt)
-            counts[GATE] = follow(lane, counts[GATE], car[X], car[Y])
-            if touch(car, lane, counts[GATE], body):
+            counts[c.GATE] = follow(lane, counts[c.GATE], car[c.X], car[c.Y])
+            if touch(car, lane, counts[c.GATE], body):
                 touched = True
-        counts[STEPS] += 1
-        counts[TOUCHED] = touched
-        car[TIME] = counts[STEPS] * rules[STEP_S]
-        contacts[slot] = touched and car[UNTOUCHED] > _APART_S
-        car[UNTOUCHED] = 0.0 if touched else car[UNTOUCHED] + rules[STEP_S]
+        counts[c.STEPS] += 1
+        counts[c.TOUCHED] = touched
+        car[c.TIME] = counts[c.STEPS] * rules[STEP_S]
+        contacts[slot] = touched and car[c.UNTOUCHED] > _APART_S
+        car[c.UNTOUCHED] = 0.0 if touched else car[c.UNTOUCHED] + rules[STEP_S]
 
         brought = count_progress(car, counts, lane, rules[STEP_S])
         reward = rules[PROGRESS_WEIGHT] * brought - rules[TIME_WEIGHT] * rules[STEP_S]
         if touched:
             reward -= rules[CONTACT_WEIGHT]
             # Per N s and kg: the speed that the wall took, in m/s.
-            reward -= rules[IMPULSE_WEIGHT] * car[IMPULSE] / car[MASS]
+            reward -= rules[IMPULSE_WEIGHT] * car[c.IMPULSE] / car[c.MASS]
         ended = 0
-        if rules[CRASH_SPEED] > 0.0 and car[IMPACT] > rules[CRASH_SPEED]:
+        if rules[CRASH_SPEED] > 0.0 and car[c.IMPACT] > rules[CRASH_SPEED]:
             ended = 1
-        elif rules[STUCK_S] > 0.0 and car[IDLE] > rules[STUCK_S]:
+        elif rules[STUCK_S] > 0.0 and car[c.IDLE] > rules[STUCK_S]:
             ended = 1
             reward -= rules[STUCK_WEIGHT]
-        elif rules[MAX_LAPS] > 0.0 and counts[LAPS] >= rules[MAX_LAPS]:
+        elif rules[MAX_LAPS] > 0.0 and counts[c.LAPS] >= rules[MAX_LAPS]:
             ended = 1
-        elif counts[STEPS] * rules[STEP_S] >= rules[EPISODE_S] - 1e-9:
+        elif counts[c.STEPS] * rules[STEP_S] >= rules[EPISODE_S] - 1e-9:
             ended = 2
         results[0, slot] = reward
         results[1, slot] = ended
@@ -455,7 +469,7 @@ def advance(all_cars, all_counts, road, body, rules, queue, actions, plays, resu
 
 
 @_kernel
-def uniform(state, slot):  # type: ignore[no-untyped-def]
+def uniform(state: Array, slot: int) -> float:
     """Draws from [0, 1) by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014): uint64 [B] states."""
     state[slot] += np.uint64(0x9E3779B97F4A7C15)
     z = state[slot]
@@ -466,31 +480,31 @@ def uniform(state, slot):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def normal(state, slot):  # type: ignore[no-untyped-def]
+def normal(state: Array, slot: int) -> float:
     """Draws from the standard normal distribution (Box and Muller, 1958)."""
     radius = math.sqrt(-2.0 * math.log(1.0 - uniform(state, slot)))
     return radius * math.cos(2.0 * math.pi * uniform(state, slot))
 
 
 @_kernel
-def feel(car, body, row, at):  # type: ignore[no-untyped-def]
+def feel(car: Array, body: Array, row: Array, at: int) -> None:
     """Writes what the car feels of itself into six columns of a row, about -1 to 1 each."""
-    row[at] = car[SPEED_ALONG] / SPEED_UNIT
-    row[at + 1] = car[YAW_RATE] / YAW_RATE_UNIT
+    row[at] = car[c.SPEED_ALONG] / SPEED_UNIT
+    row[at + 1] = car[c.YAW_RATE] / YAW_RATE_UNIT
     row[at + 2] = slip(car)
-    row[at + 3] = car[STEER] / body[MAX_STEER]
-    row[at + 4] = car[ASKED_WHEEL]
-    row[at + 5] = car[ASKED_PEDAL]
+    row[at + 3] = car[c.STEER] / body[MAX_STEER]
+    row[at + 4] = car[c.ASKED_WHEEL]
+    row[at + 5] = car[c.ASKED_PEDAL]
 
 
 @_kernel
-def slip(car):  # type: ignore[no-untyped-def]
+def slip(car: Array) -> float:
     """Angle between where the car points and where it goes, in radians."""
-    return math.atan2(car[SPEED_ACROSS], max(abs(car[SPEED_ALONG]), SLOW_M_S))
+    return math.atan2(car[c.SPEED_ACROSS], max(abs(car[c.SPEED_ALONG]), SLOW_M_S))
 
 
 @_kernel
-def blur(row, noise, state, slot):  # type: ignore[no-untyped-def]
+def blur(row: Array, noise: float, state: Array, slot: int) -> None:
     """Adds a normal error of `noise` to each value and holds all to what the spec allows."""
     for column in range(row.shape[0]):
         if noise > 0.0:
@@ -499,7 +513,18 @@ def blur(row, noise, state, slot):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def see_walls(all_cars, all_counts, road, body, angles, reach, noise, state, wanted, rows):  # type: ignore[no-untyped-def]
+def see_walls(
+    all_cars: Array,
+    all_counts: Array,
+    road: Array,
+    body: Array,
+    angles: Array,
+    reach: float,
+    noise: float,
+    state: Array,
+    wanted: Array,
+    rows: Array,
+) -> None:
     """Writes the lidar view: rays over their reach, then what the car feels.
 
     Args:
@@ -519,20 +544,29 @@ def see_walls(all_cars, all_counts, road, body, angles, reach, noise, state, wan
         if not wanted[slot]:
             continue
         car, counts, row = all_cars[slot], all_counts[slot], rows[slot]
-        lane = road[counts[FIRST] : counts[FIRST] + counts[GATES] + 1]
-        cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
+        lane = road[counts[c.FIRST] : counts[c.FIRST] + counts[c.GATES] + 1]
+        cosine, sine = math.cos(car[c.HEADING]), math.sin(car[c.HEADING])
         for index in range(count):
             dx = cosine * angles[index, 0] - sine * angles[index, 1]
             dy = sine * angles[index, 0] + cosine * angles[index, 1]
-            row[index] = ray(lane, counts[GATE], car[X], car[Y], dx, dy, reach) / reach
+            row[index] = ray(lane, counts[c.GATE], car[c.X], car[c.Y], dx, dy, reach) / reach
         feel(car, body, row, count)
         blur(row, noise, state, slot)
 
 
 @_kernel
-def see_line(all_cars, all_counts, lines, body, stride, noise, state, wanted, rows):  # type: ignore[no-untyped-def]
-    """Writes the line view: what the car feels, then points of the limit's line from beside
-    the car on.
+def see_line(
+    all_cars: Array,
+    all_counts: Array,
+    lines: Array,
+    body: Array,
+    stride: int,
+    noise: float,
+    state: Array,
+    wanted: Array,
+    rows: Array,
+) -> None:
+    """Writes the line view: what the car feels, then the limit's line from beside it on.
 
     Args:
       all_cars: float64 [B, NUM_CAR].
@@ -549,28 +583,28 @@ def see_line(all_cars, all_counts, lines, body, stride, noise, state, wanted, ro
         if not wanted[slot]:
             continue
         car, counts, row = all_cars[slot], all_counts[slot], rows[slot]
-        line = lines[counts[LINE_FIRST] : counts[LINE_FIRST] + counts[LINE_POINTS]]
-        counts[LINE_AT] = nearest(line, counts[LINE_AT], car[X], car[Y])
+        line = lines[counts[c.LINE_FIRST] : counts[c.LINE_FIRST] + counts[c.LINE_POINTS]]
+        counts[c.LINE_AT] = nearest(line, counts[c.LINE_AT], car[c.X], car[c.Y])
         feel(car, body, row, 0)
-        cosine, sine = math.cos(car[HEADING]), math.sin(car[HEADING])
+        cosine, sine = math.cos(car[c.HEADING]), math.sin(car[c.HEADING])
         for index in range((row.shape[0] - 6) // 3):
-            point = line[(counts[LINE_AT] + index * stride) % line.shape[0]]
-            dx, dy = point[LINE_X] - car[X], point[LINE_Y] - car[Y]
+            point = line[(counts[c.LINE_AT] + index * stride) % line.shape[0]]
+            dx, dy = point[c.LINE_X] - car[c.X], point[c.LINE_Y] - car[c.Y]
             row[6 + 3 * index] = (dx * cosine + dy * sine) / DISTANCE_UNIT
             row[7 + 3 * index] = (dy * cosine - dx * sine) / DISTANCE_UNIT
-            row[8 + 3 * index] = point[LINE_SPEED] / SPEED_UNIT
+            row[8 + 3 * index] = point[c.LINE_SPEED] / SPEED_UNIT
         blur(row, noise, state, slot)
 
 
 @_kernel
-def nearest(line, at, x, y):  # type: ignore[no-untyped-def]
+def nearest(line: Array, at: int, x: float, y: float) -> int:
     """Walks along a closed line to the point that no neighbour is nearer than."""
     count = line.shape[0]
-    best = (line[at, LINE_X] - x) ** 2 + (line[at, LINE_Y] - y) ** 2
+    best = (line[at, c.LINE_X] - x) ** 2 + (line[at, c.LINE_Y] - y) ** 2
     for way in (1, count - 1):
         for _ in range(count):
             other = (at + way) % count
-            square = (line[other, LINE_X] - x) ** 2 + (line[other, LINE_Y] - y) ** 2
+            square = (line[other, c.LINE_X] - x) ** 2 + (line[other, c.LINE_Y] - y) ** 2
             if square >= best:
                 break
             at, best = other, square

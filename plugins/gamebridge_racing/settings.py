@@ -94,7 +94,7 @@ class Racing:
       camera: of the picture: "follow" the car, or the whole "track".
     """
 
-    car: cars.Car = cars.Car()
+    car: cars.Car = dataclasses.field(default_factory=cars.Car)
     reward: Reward = Reward()
     randomisation: Randomisation = Randomisation()
     start: Literal["random", "line"] = "random"
