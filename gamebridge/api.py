@@ -31,6 +31,8 @@ _LOG = logging.getLogger(__name__)
 PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
 _TABLES = ("game", "wrappers", "agent", "training")
 _MAX_EVALUATION_SLOTS = 8
+# Of videos of games that have no time of their own.
+_FPS = 30.0
 
 
 def discover() -> host.Host:
@@ -231,7 +233,7 @@ def evaluate(
     num_slots: int | None = None,
     seed: int = 0,
     max_steps: int = 20_000,
-    fps: float = 30.0,
+    fps: float | None = None,
     output: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Plays greedy episodes of a run's best checkpoint, on seeds that training never uses.
@@ -246,7 +248,7 @@ def evaluate(
       num_slots: how many are played at once.
       seed: chooses the set of episodes.
       max_steps: an episode is cut after so many steps and counts as truncated.
-      fps: steps a second of the videos.
+      fps: steps a second of the videos; by default the game's own, or else 30.
       output: where evaluation.json and the videos go; by default RUN/evaluation.
 
     Raises:
@@ -265,7 +267,7 @@ def evaluate(
     ):
         if value < least:
             raise errors.ConfigError(f"{name} is {value}; expected {least} or more.")
-    if not fps > 0:
+    if fps is not None and not fps > 0:
         raise errors.ConfigError(f"fps is {fps}; expected more than 0.")
     _load_tensorflow()
     from gamebridge.evaluation import filming, results, rollout
@@ -293,7 +295,8 @@ def evaluate(
         learner = _learner(agent_record, plan, fitted)
         step = _restore_best(made, learner)
         folder = pathlib.Path(output) if output else made.folder / "evaluation"
-        with filming.Film(fitted, folder, num_recorded, fps) as film:
+        rate = fps or fitted.steps_per_s or _FPS
+        with filming.Film(fitted, folder, num_recorded, rate) as film:
             played = rollout.play(
                 fitted,
                 rollout.GraphPolicy(learner.policy),

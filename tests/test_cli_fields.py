@@ -69,3 +69,28 @@ def test_values_are_laid_over_the_defaults_of_inner_tables_too():
 
 def test_a_class_without_documentation_lists_its_fields_all_the_same():
     assert list(fields.of(Bare, "agent")) == [fields.Field("agent.size", "int", 1, "")]
+
+
+def test_inherited_settings_keep_their_documentation():
+    @dataclasses.dataclass(frozen=True)
+    class Base:
+        """Settings.
+
+        Attributes:
+          speed: how fast.
+        """
+
+        speed: float = 1.0
+
+    @dataclasses.dataclass(frozen=True)
+    class More(Base):
+        """More settings.
+
+        Attributes:
+          colour: which colour.
+        """
+
+        colour: str = "red"
+
+    found = {field.path: field.summary for field in fields.of(More, "game")}
+    assert found == {"game.speed": "how fast.", "game.colour": "which colour."}

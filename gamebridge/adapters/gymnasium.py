@@ -6,6 +6,7 @@ An environment may report telemetry: it has an attribute `telemetry_spec`, a dic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,7 @@ class GymnasiumSlot(slots.Single):
         self._observation = conversion.observation(dialect, environment.observation_space, name)
         self._action = conversion.action(dialect, environment.action_space, name)
         self.dropped = self._observation.dropped
+        self.steps_per_s = _steps_per_s(getattr(environment, "metadata", None))
         self._telemetry_spec = dict(getattr(environment.unwrapped, "telemetry_spec", None) or {})
         played, self._limit = _without_limit(environment)
         self._elapsed = 0
@@ -84,6 +86,16 @@ class GymnasiumSlot(slots.Single):
     def close(self) -> None:
         """Closes the environment."""
         self._environment.close()
+
+
+def _steps_per_s(metadata: Any) -> float | None:
+    """Reads the rate at which an environment wants its steps to be shown."""
+    if not isinstance(metadata, Mapping):
+        return None
+    # The second was the key before gym 0.22.
+    rate = metadata.get("render_fps", metadata.get("video.frames_per_second"))
+    is_rate = isinstance(rate, (int, float)) and math.isfinite(rate) and rate > 0
+    return float(rate) if is_rate else None
 
 
 def _without_limit(environment: Any) -> tuple[Any, int | None]:

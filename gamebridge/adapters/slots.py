@@ -26,9 +26,11 @@ class Single(abc.ABC):
 
     Attributes:
       dropped: paths of the observation's parts that are not numbers and were left out.
+      steps_per_s: as of `Game`.
     """
 
     dropped: Sequence[str] = ()
+    steps_per_s: float | None = None
 
     @abc.abstractmethod
     def observation_spec(self) -> specs.Spec:
@@ -88,6 +90,7 @@ class SlotGame(Game):
             raise ValueError(f"{name}: no environments: expected one a slot, at least one.")
         self.name = name
         self.num_slots = len(singles)
+        self.steps_per_s = singles[0].steps_per_s
         self._singles = list(singles)
         self._observation_spec = singles[0].observation_spec()
         self._action_spec = singles[0].action_spec()

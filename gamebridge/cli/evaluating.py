@@ -41,7 +41,10 @@ def evaluate(
     max_steps: Annotated[
         int, typer.Option(min=1, help="An episode is cut after so many steps.")
     ] = 20_000,
-    fps: Annotated[float, typer.Option(min=1.0, help="Steps a second of the videos.")] = 30.0,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=1.0, help="Steps a second of the videos. [default: the game's own]"),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(metavar="DIR", help="Where results go. [default: RUN/evaluation]"),

@@ -75,7 +75,14 @@ def _kind_text(hint: Any) -> str:
 
 
 def _summaries(settings: type[Any]) -> dict[str, str]:
-    """Reads the section "Attributes:" of a Google docstring."""
+    """Reads the sections "Attributes:" of the Google docstrings of a class and its bases."""
+    found: dict[str, str] = {}
+    for base in reversed(settings.__mro__):
+        found.update(_own_summaries(base))
+    return found
+
+
+def _own_summaries(settings: type[Any]) -> dict[str, str]:
     section = _ATTRIBUTES.search(f"{settings.__doc__ or ''}\n")
     if section is None:
         return {}

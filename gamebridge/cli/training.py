@@ -36,7 +36,9 @@ def train(
     ] = None,
     num_slots: Annotated[
         int | None,
-        typer.Option(min=1, help="How many slots step together. [default: what suits game and agent]"),
+        typer.Option(
+            min=1, help="How many slots step together. [default: what suits game and agent]"
+        ),
     ] = None,
     seed: Annotated[
         int | None,

@@ -79,10 +79,13 @@ class Game(abc.ABC):
       can_hold: whether `step(active=...)` can hold slots back. A scene that moves all
         its agents at once says False, and a wrapper that needs it refuses.
       name: shown in messages; the game's id, once the host made it.
+      steps_per_s: how many steps make a second of the game's own time, so that a video
+        plays as fast as the game; None where it has no time of its own.
     """
 
     num_slots: int
     can_hold: bool = True
+    steps_per_s: float | None = None
     name: str = "game"
 
     @abc.abstractmethod
@@ -156,6 +159,7 @@ class Wrapper(Game):
         self.game = game
         self.num_slots = game.num_slots
         self.can_hold = game.can_hold
+        self.steps_per_s = game.steps_per_s
         self.name = game.name
 
     def observation_spec(self) -> specs.Spec:

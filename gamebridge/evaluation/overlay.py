@@ -46,7 +46,8 @@ def draw(frame: Array, lines: Sequence[str]) -> Array:
     if factor == 1:
         canvas = canvas.copy()
 
-    scale = max(0.4, min(size) / 900)
+    # Large enough to be read, small enough to leave a large picture to itself.
+    scale = min(max(0.4, min(size) / 900), 0.5)
     (text_width, text_height), base = cv2.getTextSize("0" * 20, _FONT, scale, 1)
     line_height = text_height + base + 2
     margin = line_height // 2

@@ -36,6 +36,8 @@ class ActionRepeat(contract.Wrapper):
             )
         super().__init__(game)
         self._times = times
+        if self.steps_per_s is not None:
+            self.steps_per_s /= times
         self._all_mid = np.full(game.num_slots, contract.MID, np.int32).tobytes()
         self._told = np.ones(game.num_slots, np.bool_)
         self._reward = np.zeros(game.num_slots, np.float32)

@@ -72,6 +72,7 @@ class RacingGame(contract.Game):
           picture: whether `render` will be called.
         """
         self.num_slots = num_slots
+        self.steps_per_s = 1.0 / chosen.step_s
         self._settings = chosen
         self._view, self._actions = view, actions
         self._garage = garage.Garage(choice, chosen.car)

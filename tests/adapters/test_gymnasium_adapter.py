@@ -16,6 +16,7 @@ from gymnasium import spaces  # noqa: TID253
 from gamebridge import adapters, errors
 from gamebridge.contract import FIRST, LAST, MID, Game, TelemetrySpec, specs
 from gamebridge.testing import GameConformance, playing
+from gamebridge.wrappers import repeats
 
 
 class Tiny(gymnasium.Env):
@@ -329,3 +330,23 @@ def test_adapting_imports_no_game_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"render_fps": 50}, 50.0),
+        ({"video.frames_per_second": 25.0}, 25.0),
+        ({"render_fps": 0}, None),
+        ({"render_fps": "fast"}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_videos_are_as_fast_as_the_environment_says(metadata, expected):
+    environment = gymnasium.make("CartPole-v1").unwrapped
+    environment.metadata = metadata
+    game = adapters.adapt([environment], "cart")
+    assert game.steps_per_s == expected
+    halved = None if expected is None else expected / 2
+    assert repeats.ActionRepeat(game, 2).steps_per_s == halved
