@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	@rm -rf runs/demo
-	$(BIN)/gamebridge train gym/CartPole-v1 --agent ppo --steps 30000 --run runs/demo
+	$(BIN)/gamebridge train racing/oval --agent ppo --steps 1500000 --run runs/demo
 	$(BIN)/gamebridge evaluate runs/demo --episodes 10 --record
 
 test: $(READY)

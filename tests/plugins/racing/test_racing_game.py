@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import gamebridge
 import gamebridge_racing
+from gamebridge import errors
 from gamebridge.contract import LAST, GameRequest, seeding
 from gamebridge.testing import GameConformance
 from gamebridge_racing import game, garage, settings, tracks
@@ -303,3 +305,33 @@ def test_a_track_is_made_once():
     assert sorted(made) == [0, 1, 2]
     assert entries[0] is entries[3]
     assert len(kept.road) == sum(e.track.num_gates + 1 for e in entries[:3])
+
+
+@pytest.mark.parametrize("game_id", [r.id for r in gamebridge_racing.gamebridge_games()])
+def test_all_racing_games_pass_the_validation_of_tf_agents(game_id):
+    from gamebridge.tf import start
+
+    start.load()
+    from tf_agents.environments import utils
+
+    from gamebridge.tf import environment
+
+    with gamebridge.make_game(game_id, num_slots=2, seed=1, episode_s=1.0) as played:
+        utils.validate_py_environment(environment.GamePyEnvironment(played), episodes=2)
+
+
+def test_a_circuit_is_read_from_the_file_that_settings_name(tmp_path):
+    corners = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    lines = [f"{60 * np.cos(a):.3f},{60 * np.sin(a):.3f},5,5" for a in corners]
+    path = tmp_path / "round.csv"
+    path.write_text("\n".join(["# x_m,y_m,w_tr_right_m,w_tr_left_m", *lines]) + "\n")
+    with gamebridge.make_game("racing/circuit", path=str(path)) as played:
+        played.reset()
+        # A circle of 60 m at the grip of the tyres takes about 14 s.
+        assert 12 < played.telemetry()["limit_lap_s"][0] < 17
+
+
+def test_a_circuit_that_is_not_there_is_one_line():
+    with pytest.raises(errors.ConfigError, match=r"nowhere\.csv") as raised:
+        gamebridge.make_game("racing/circuit", path="nowhere.csv")
+    assert "\n" not in str(raised.value)
