@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable
 
+NUM_RAYS = 11
 CURVE = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 # Seconds that a round of one line takes, about.
 ROUND_S = 0.5
@@ -92,7 +93,9 @@ def _raw(game_id: str, num_cars: int) -> Callable[[int], int]:
 
     import gamebridge
 
-    game = gamebridge.make_game(game_id, num_cars, seed=0, wrappers={"guard": "off"})
+    game = gamebridge.make_game(
+        game_id, num_cars, seed=0, wrappers={"guard": "off"}, num_rays=NUM_RAYS
+    )
     game.reset()
     actions = np.random.default_rng(0).uniform(-1, 1, (64, num_cars, 2)).astype(np.float32)
 
@@ -113,7 +116,11 @@ def _driver(game_id: str, num_cars: int) -> Callable[[int], int]:
 
     batches = 64
     environment = gamebridge.make(
-        game_id, num_cars, seed=0, wrappers={"images": None, "action_repeat": 1}
+        game_id,
+        num_cars,
+        seed=0,
+        wrappers={"images": None, "action_repeat": 1},
+        num_rays=NUM_RAYS,
     )
     policy = random_tf_policy.RandomTFPolicy(
         environment.time_step_spec(), environment.action_spec()

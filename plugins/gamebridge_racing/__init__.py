@@ -22,12 +22,20 @@ _FORMS: dict[str, tuple[settings.View, settings.Actions, str]] = {
     "-line": ("line", "continuous", "the fastest line ahead; steering and pedal"),
 }
 # Rewards are about a metre a step, so returns are in the hundreds.
-_PPO = {
+_PPO: dict[str, Any] = {
     "learning_rate": 5e-4,
     "rollout_length": 128,
     "minibatch_size": 512,
     "num_epochs": 6,
     "reward_scale": 0.1,
+}
+# Many circuits: more to remember, and an average over more of them in each gradient.
+_PPO_MANY = {
+    **_PPO,
+    "rollout_length": 256,
+    "minibatch_size": 1024,
+    "units": (128, 128),
+    "learning_rate_decay_steps": 8_000_000,
 }
 # A quarter of the pixels still shows walls and gauges, and costs a quarter of the time.
 _PIXEL_WRAPPERS: dict[str, Any] = {
@@ -48,10 +56,16 @@ def gamebridge_games() -> Iterator[GameRecord]:
                 make=functools.partial(_make, view, actions),
                 settings=schema,
                 wrappers=_PIXEL_WRAPPERS if view == "pixels" else {},
-                presets={"ppo": _PIXEL_PPO if view == "pixels" else _PPO},
+                presets={"ppo": _ppo(track, view)},
                 training={"checkpoint_interval_steps": 100_000 if view == "pixels" else 400_000},
                 num_slots=32,
             )
+
+
+def _ppo(track: str, view: settings.View) -> dict[str, Any]:
+    if view == "pixels":
+        return _PIXEL_PPO
+    return _PPO if track == "oval" else _PPO_MANY
 
 
 def _make(view: settings.View, actions: settings.Actions, request: GameRequest) -> Any:

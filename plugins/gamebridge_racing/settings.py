@@ -26,7 +26,7 @@ class Reward:
     """
 
     progress: float = 1.0
-    contact: float = 5.0
+    contact: float = 10.0
     impulse: float = 5.0
     time: float = 1.0
     stuck: float = 20.0
@@ -105,7 +105,7 @@ class Racing:
     stuck_s: float = 5.0
     step_s: float = 0.05
     substeps: int = 5
-    num_rays: int = 11
+    num_rays: int = 19
     ray_field_deg: float = 200.0
     ray_reach_m: float = 100.0
     camera: Camera = "follow"

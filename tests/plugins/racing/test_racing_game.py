@@ -22,6 +22,7 @@ FORMS = {
 
 
 def make(game_id="racing/oval", num_slots=2, picture=False, **chosen):
+    chosen = {"num_rays": 11, **chosen}
     record = {r.id: r for r in gamebridge_racing.gamebridge_games()}[game_id]
     return record.make(GameRequest(game_id, num_slots, picture, record.settings(**chosen)))
 
