@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import logging
 import os
 import pathlib
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from gamebridge import config, errors, host
 from gamebridge.contract import game as games
-from gamebridge.contract import records, seeding, specs
+from gamebridge.contract import records, seeding
+from gamebridge.training import tables, trained_specs
 
 if TYPE_CHECKING:
     from gamebridge.evaluation.results import Evaluation
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
-_TABLES = ("game", "wrappers", "agent", "training")
 _MAX_EVALUATION_SLOTS = 8
 # Of videos of games that have no time of their own.
 _FPS = 30.0
@@ -75,7 +74,7 @@ def make_game(
     record = discover().find_game(game_id)
     if seed is None:
         seed = secrets.randbits(31)
-    chosen = _wrapper_settings(record, wrappers or {}, None)
+    chosen = tables.wrapper_settings(record, wrappers or {}, None)
     game = _assemble(record, num_slots, settings, chosen, picture=picture)
     return seeds.Seeded(game, seeding.slot_seeds(seed, num_slots))
 
@@ -142,30 +141,32 @@ def train(
 
     found = discover()
     game_record, agent_record = found.find_game(game_id), found.find_agent(agent)
-    tables = _checked_tables(settings or {}, source)
+    given = tables.checked(settings or {}, source)
     if num_slots is None:
         num_slots = game_record.num_slots or agent_record.num_slots
     run_table = {
         "game": game_id, "agent": agent, "steps": steps, "seed": seed, "num_slots": num_slots
     }  # fmt: skip
     run_settings = config.convert(run_table, runs.RunSettings, path="run", source=source)
-    wrappers = _wrapper_settings(game_record, tables["wrappers"], source)
+    wrappers = tables.wrapper_settings(game_record, given["wrappers"], source)
     announce = announce or _LOG.info
 
-    game = _assemble(game_record, num_slots, tables["game"], wrappers, source=source)
+    game = _assemble(game_record, num_slots, given["game"], wrappers, source=source)
     with contextlib.ExitStack() as opened:
         opened.callback(game.close)
-        presets = _presets(game_record, agent_record, game, announce)
-        chosen = config.merge(presets, tables["agent"])
+        presets = tables.presets(game_record, agent_record, game, announce)
+        chosen = config.merge(presets, given["agent"])
         plan = runs.Plan(
             run=run_settings,
-            game=_plain(config.convert(tables["game"], game_record.settings)),
+            game=_plain(config.convert(given["game"], game_record.settings)),
             wrappers=_plain(wrappers),
             agent=_plain(
                 config.convert(chosen, agent_record.settings, path="agent", source=source)
             ),
             training=_plain(
-                _training_settings(config.merge(game_record.training, tables["training"]), source)
+                tables.training_settings(
+                    config.merge(game_record.training, given["training"]), source
+                )
             ),
         )
         folder = (
@@ -212,7 +213,7 @@ def resume(
     game_record, agent_record = found.find_game(plan.run.game), found.find_agent(plan.run.agent)
     num_slots = plan.run.num_slots or agent_record.num_slots
     announce = announce or _LOG.info
-    game = _assemble(game_record, num_slots, plan.game, _planned_wrappers(plan))
+    game = _assemble(game_record, num_slots, plan.game, tables.planned_wrappers(plan))
     with contextlib.closing(game):
         if not any((made.folder / "checkpoints").glob("step-*")):
             announce(f"{made.folder} has no checkpoint yet: training starts from step 0.")
@@ -284,14 +285,14 @@ def evaluate(
         found.find_game(game_id),
         count,
         game_settings,
-        _planned_wrappers(plan),
+        tables.planned_wrappers(plan),
         picture=num_recorded > 0,
     )
     with contextlib.closing(played_game):
         from gamebridge.training import fitting
 
         fitted, _ = fitting.fit(agent_record, played_game)
-        _check_specs(made, plan, fitted)
+        trained_specs.check(made, plan, fitted)
         learner = _learner(agent_record, plan, fitted)
         step = _restore_best(made, learner)
         folder = pathlib.Path(output) if output else made.folder / "evaluation"
@@ -341,7 +342,7 @@ def _session(
         episodes.EpisodeLog(game),
         _learner(agent_record, plan, game),
         plan.run.seed,
-        _training_settings(plan.training, None),
+        tables.training_settings(plan.training, None),
         watch,
     )
 
@@ -355,7 +356,7 @@ def _train(
     announce: Callable[[str], None],
 ) -> None:
     with run.lock(), _log_file(run.folder / "train.log"):
-        _write_specs(run, game)
+        trained_specs.write(run, game)
         if steps > plan.run.steps:
             run.extend(plan, steps)
         try:
@@ -435,113 +436,6 @@ def _assemble(
         wrappers=wrappers,
         picture=picture,
     )
-
-
-def _wrapper_settings(
-    record: records.GameRecord, wrappers: Mapping[str, Any], source: config.Source | None
-) -> WrapperSettings:
-    from gamebridge.wrappers.settings import WrapperSettings
-
-    values = config.merge(record.wrappers, wrappers)
-    return config.convert(values, WrapperSettings, path="wrappers", source=source)
-
-
-def _planned_wrappers(plan: Plan) -> WrapperSettings:
-    """Those of a run: the game's own defaults are in them, or were overruled."""
-    from gamebridge.wrappers.settings import WrapperSettings
-
-    return config.convert(plan.wrappers, WrapperSettings, path="wrappers")
-
-
-def _training_settings(values: Mapping[str, Any], source: config.Source | None) -> Any:
-    from gamebridge.training import settings as training_settings
-
-    return config.convert(
-        values, training_settings.TrainingSettings, path="training", source=source
-    )
-
-
-def _presets(
-    game_record: records.GameRecord,
-    agent_record: records.AgentRecord,
-    game: games.Game,
-    announce: Callable[[str], None],
-) -> dict[str, Any]:
-    leaves = specs.leaves(game.observation_spec())
-    kind = "image" if any(leaf.kind == "frame" for leaf in leaves) else "vector"
-    chosen: dict[str, Any] = {}
-    for owner, preset in (
-        (f"{agent_record.id} for {kind} observations", agent_record.presets.get(kind)),
-        (f"{agent_record.id} for {game_record.id}", game_record.presets.get(agent_record.id)),
-    ):
-        if preset:
-            listed = ", ".join(f"{name}={value}" for name, value in preset.items())
-            announce(f"Preset {owner}: {listed}")
-            chosen = config.merge(chosen, preset)
-    return chosen
-
-
-def _checked_tables(
-    settings: Mapping[str, Mapping[str, Any]], source: config.Source | None
-) -> dict[str, dict[str, Any]]:
-    for name, table in settings.items():
-        place = source.place((name,)) if source else ""
-        prefix = f"{place}: " if place else ""
-        if name not in _TABLES:
-            raise errors.ConfigError(
-                f"{prefix}unknown table '{name}'.{errors.nearest(name, _TABLES)} "
-                f"Settings have the tables {', '.join(_TABLES)}."
-            )
-        if not isinstance(table, Mapping):
-            raise errors.ConfigError(f"{prefix}'{name}' is {table!r}; expected a table.")
-    return {name: dict(settings.get(name, {})) for name in _TABLES}
-
-
-def _write_specs(run: Run, game: games.Game) -> None:
-    text = json.dumps(_spec_texts(game), indent=1) + "\n"
-    path = run.folder / "specs.json"
-    if not path.exists():
-        temporary = run.folder / ".tmp-specs.json"
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise errors.StorageError(
-                f"Cannot write {path}: {error}. Free space or make the folder writable."
-            ) from error
-    _check_specs(run, run.plan(), game)
-
-
-def _check_specs(run: Run, plan: Plan, game: games.Game) -> None:
-    path = run.folder / "specs.json"
-    try:
-        trained = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise errors.StorageError(f"Cannot read {path}: {error}. Is this a whole run?") from error
-    found = _spec_texts(game)
-    for name in sorted({*trained, *found}):
-        if trained.get(name) != found.get(name):
-            raise errors.FitError(
-                f"{game.name} has other specs than {plan.run.game}, which {run.folder} was trained "
-                f"on: {name} is {found.get(name, 'missing')}, and was "
-                f"{trained.get(name, 'missing')}. Choose a game of the same specs."
-            )
-
-
-def _spec_texts(game: games.Game) -> dict[str, str]:
-    """Each leaf as a text; bounds of floats do not count, as no network depends on them."""
-    from gamebridge.wrappers import actions
-
-    texts = {}
-    for what, spec in (
-        ("observation", game.observation_spec()),
-        ("action", actions.canonical(game)[0].action_spec()),
-    ):
-        for path, leaf in specs.named_leaves(spec):
-            if what == "observation" and leaf.dtype.kind == "f":
-                leaf = dataclasses.replace(leaf, minimum=None, maximum=None)
-            texts["/".join(part for part in (what, path) if part)] = str(leaf)
-    return texts
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -1,0 +1,77 @@
+"""Tables of settings: from what user, game and agent say to the typed settings of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gamebridge import config, errors
+from gamebridge.contract import game as games
+from gamebridge.contract import records, specs
+from gamebridge.training.settings import TrainingSettings
+from gamebridge.wrappers.settings import WrapperSettings
+
+if TYPE_CHECKING:
+    from gamebridge.training.runs import Plan
+
+_TABLES = ("game", "wrappers", "agent", "training")
+
+
+def wrapper_settings(
+    record: records.GameRecord, wrappers: Mapping[str, Any], source: config.Source | None
+) -> WrapperSettings:
+    """Returns those that the game's record asks for, overruled by `wrappers`."""
+    values = config.merge(record.wrappers, wrappers)
+    return config.convert(values, WrapperSettings, path="wrappers", source=source)
+
+
+def planned_wrappers(plan: Plan) -> WrapperSettings:
+    """Returns those of a run: the game's own defaults are in them, or were overruled."""
+    return config.convert(plan.wrappers, WrapperSettings, path="wrappers")
+
+
+def training_settings(values: Mapping[str, Any], source: config.Source | None) -> TrainingSettings:
+    """Returns the table [training] as settings."""
+    return config.convert(values, TrainingSettings, path="training", source=source)
+
+
+def presets(
+    game_record: records.GameRecord,
+    agent_record: records.AgentRecord,
+    game: games.Game,
+    announce: Callable[[str], None],
+) -> dict[str, Any]:
+    """Returns the agent's settings that suit this game, and tells which were taken."""
+    leaves = specs.leaves(game.observation_spec())
+    kind = "image" if any(leaf.kind == "frame" for leaf in leaves) else "vector"
+    chosen: dict[str, Any] = {}
+    for owner, preset in (
+        (f"{agent_record.id} for {kind} observations", agent_record.presets.get(kind)),
+        (f"{agent_record.id} for {game_record.id}", game_record.presets.get(agent_record.id)),
+    ):
+        if preset:
+            listed = ", ".join(f"{name}={value}" for name, value in preset.items())
+            announce(f"Preset {owner}: {listed}")
+            chosen = config.merge(chosen, preset)
+    return chosen
+
+
+def checked(
+    settings: Mapping[str, Mapping[str, Any]], source: config.Source | None
+) -> dict[str, dict[str, Any]]:
+    """Returns all tables, empty where they were not given.
+
+    Raises:
+      ConfigError: a table is unknown, or is none.
+    """
+    for name, table in settings.items():
+        place = source.place((name,)) if source else ""
+        prefix = f"{place}: " if place else ""
+        if name not in _TABLES:
+            raise errors.ConfigError(
+                f"{prefix}unknown table '{name}'.{errors.nearest(name, _TABLES)} "
+                f"Settings have the tables {', '.join(_TABLES)}."
+            )
+        if not isinstance(table, Mapping):
+            raise errors.ConfigError(f"{prefix}'{name}' is {table!r}; expected a table.")
+    return {name: dict(settings.get(name, {})) for name in _TABLES}
