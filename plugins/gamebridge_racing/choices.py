@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pathlib
 
-from gamebridge_racing import garage, procedural, settings, tracks
+from gamebridge_racing import garage, settings
+from gamebridge_racing.roads import procedural, tracks
 
-_EXAMPLE = pathlib.Path(__file__).with_name("example.csv")
+_EXAMPLE = pathlib.Path(__file__).parent / "roads" / "example.csv"
 
 
 def choose(chosen: settings.Racing) -> garage.Choice:
@@ -25,7 +26,7 @@ def choose(chosen: settings.Racing) -> garage.Choice:
         return garage.by_seed(chosen.num_circuits, procedural.circuit)
     if not isinstance(chosen, settings.Circuit):
         raise TypeError(f"no tracks belong to settings of class {type(chosen).__name__}.")
-    from gamebridge_racing import circuits
+    from gamebridge_racing.roads import circuits
 
     path = pathlib.Path(chosen.path) if chosen.path else _EXAMPLE
     return garage.always(circuits.read(path))

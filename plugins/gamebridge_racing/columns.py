@@ -31,6 +31,6 @@ NUM_COUNTS = 10
 LEFT_X, LEFT_Y, RIGHT_X, RIGHT_Y, DISTANCE, PER_WIDTH = range(6)
 NUM_ROAD = 6
 
-# A point of the limit's line: where, and how fast the limit is there; closed likewise.
+# A point of the line that drivers are shown: where, and how fast to go there; closed.
 LINE_X, LINE_Y, LINE_SPEED = range(3)
 NUM_LINE = 3

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import columns, frames, garage, picture, settings
+from gamebridge_racing import columns, garage, settings
+from gamebridge_racing.drawing import frames, picture
 
 
 class Easel:

@@ -17,7 +17,7 @@ DISCRETE_ACTIONS = np.asarray(
     [[wheel, pedal] for pedal in (1.0, 0.0, -1.0) for wheel in (1.0, 0.5, 0.0, -0.5, -1.0)]
 )
 PIXELS = 96
-# Of the line view: how many points of the limit's line are seen, and each how many-th.
+# Of the line view: how many points of the line are seen, and each how many-th.
 NUM_POINTS = 12
 _STRIDE = 2
 POINT_SPACING_M = _STRIDE * garage.LINE_SPACING_M
@@ -43,9 +43,10 @@ class RacingGame(contract.Game):
     The lidar view is float32 [num_rays + 6]: the distance to the walls along each ray, from
     left to right, over `ray_reach_m`; then speed (of 50 m/s), yaw rate (of 2 rad/s), slip
     angle (rad), steering angle (of its greatest), and the last action. The line view is
-    float32 [6 + 36]: the same six, then twelve points of the limit's line, from beside the
-    car on and 6 m apart, each as (ahead, to the left) of 50 m and the limit's speed there of
-    50 m/s. The pixels view is a frame, uint8 [96, 96, 3].
+    float32 [6 + 36]: the same six, then twelve points of a fast line, about 6 m apart, the first
+    behind the car, the second beside it; each as (ahead, to the left) of 50 m and the speed
+    there of 50 m/s. The line is the limit's of a car with a little less grip that keeps a
+    little farther from the walls (see `garage`). The pixels view is a frame, uint8 [96, 96, 3].
 
     Actions are float32 [2] from -1 to 1, steering (positive to the left) and pedal (positive
     drives, negative brakes); or one of the fifteen `DISCRETE_ACTIONS`.
@@ -75,7 +76,7 @@ class RacingGame(contract.Game):
         self.steps_per_s = 1.0 / chosen.step_s
         self._settings = chosen
         self._view, self._actions = view, actions
-        self._garage = garage.Garage(choice, chosen.car)
+        self._garage = garage.Garage(choice, chosen.car, shows_line=view == "line")
         self._entries: list[garage.Entry | None] = [None] * num_slots
         self._body = physics.build(chosen.car)
         self._rules = _rules(chosen)
@@ -97,7 +98,7 @@ class RacingGame(contract.Game):
         self._pixels: Any = None
         if view == "pixels":
             # OpenCV draws the maps: not loaded for the sake of numbers.
-            from gamebridge_racing import pixels
+            from gamebridge_racing.drawing import pixels
 
             self._pixels = pixels.PixelView(num_slots, chosen.car)
         self._easels: dict[int, Any] | None = {} if picture else None

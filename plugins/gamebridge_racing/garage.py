@@ -9,14 +9,22 @@ import numpy as np
 
 from gamebridge.contract.specs import Array
 from gamebridge_racing import car as cars
-from gamebridge_racing import columns, limits, tracks
+from gamebridge_racing import columns
+from gamebridge_racing.roads import limits, tracks
 
 # The two top bits of an episode's seed tell what it is for (`contract.seeding`).
 _PURPOSE, _VALUE = 0x6000_0000, 0x1FFF_FFFF
 # Circuits of validation and evaluation, of each as many.
 _NUM_HELD_OUT = 100_000
-# About; of the limit's line, as drivers see it.
+# About; of the line that drivers are shown.
 LINE_SPACING_M = 3.0
+# At the limit nothing is left for a mistake. The line that drivers are shown is the limit's
+# of a car with so much more room at each side, for its slip angle and its driver's error,
+# and with this share of the grip: for the drag of cornering, for the load that braking takes
+# off the rear tyres, both beyond the limit's model, and for steering. It costs half a
+# percent of the lap and three.
+SHOWN_ROOM_M = 0.4
+SHOWN_GRIP = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Entry:
     Attributes:
       track: the track.
       limit: its race line and lap time.
-      line: float64 [M, 2], the race line at about LINE_SPACING_M.
+      line: float64 [M, 2], the line that drivers are shown, at about LINE_SPACING_M.
       first: its first row in `Garage.road`.
       line_first: its first row in `Garage.lines`.
     """
@@ -71,13 +79,23 @@ class Garage:
 
     Attributes:
       road: float64 [R, NUM_ROAD], the cross lines of all tracks.
-      lines: float64 [L, NUM_LINE], the limit's lines of all tracks.
+      lines: float64 [L, NUM_LINE], the lines that drivers are shown, of all tracks.
     """
 
-    def __init__(self, choice: Choice, car: cars.Car) -> None:
-        """Starts empty."""
+    def __init__(self, choice: Choice, car: cars.Car, *, shows_line: bool = False) -> None:
+        """Starts empty.
+
+        Args:
+          choice: which track an episode is driven on.
+          car: whose limit it is.
+          shows_line: whether drivers see `lines`; else they are the limit's, at no cost.
+        """
         self._choice = choice
-        self._car = car
+        self._car = self._shown_car = car
+        if shows_line:
+            self._shown_car = dataclasses.replace(
+                car, width_m=car.width_m + 2 * SHOWN_ROOM_M, grip=car.grip * SHOWN_GRIP
+            )
         self._entries: dict[int, Entry] = {}
         self._road = _Rows(columns.NUM_ROAD)
         self._lines = _Rows(columns.NUM_LINE)
@@ -89,7 +107,7 @@ class Garage:
 
     @property
     def lines(self) -> Array:
-        """The limit's lines; a new array whenever a track was added."""
+        """The lines that drivers are shown; a new array whenever a track was added."""
         return self._lines.array
 
     def entry(self, seed: int) -> Entry:
@@ -98,8 +116,10 @@ class Garage:
         entry = self._entries.get(number)
         if entry is None:
             track = self._choice.make(number)
-            limit = limits.lap_limit(track, self._car)
-            line = _line(limit)
+            limit = shown = limits.lap_limit(track, self._car)
+            if self._shown_car is not self._car:
+                shown = limits.lap_limit(track, self._shown_car)
+            line = _line(shown)
             entry = self._entries[number] = Entry(
                 track, limit, line[:, :2], self._road.append(_road(track)), self._lines.append(line)
             )

@@ -566,7 +566,7 @@ def see_line(
     wanted: Array,
     rows: Array,
 ) -> None:
-    """Writes the line view: what the car feels, then the limit's line from beside it on.
+    """Writes the line view: what the car feels, then its track's line from behind it on.
 
     Args:
       all_cars: float64 [B, NUM_CAR].
@@ -577,23 +577,44 @@ def see_line(
       noise: standard deviation of an error.
       state: uint64 [B], of the random numbers.
       wanted: bool [B], rows to write.
-      rows: float32 [B, 6 + 3 K]; of each point: ahead, to the left, the limit's speed.
+      rows: float32 [B, 6 + 3 K]; of each point: ahead, to the left, the line's speed. The first
+        is behind the car, the second beside it.
     """
     for slot in range(all_cars.shape[0]):
         if not wanted[slot]:
             continue
         car, counts, row = all_cars[slot], all_counts[slot], rows[slot]
         line = lines[counts[c.LINE_FIRST] : counts[c.LINE_FIRST] + counts[c.LINE_POINTS]]
-        counts[c.LINE_AT] = nearest(line, counts[c.LINE_AT], car[c.X], car[c.Y])
+        count = line.shape[0]
+        at = counts[c.LINE_AT] = nearest(line, counts[c.LINE_AT], car[c.X], car[c.Y])
         feel(car, body, row, 0)
+        # What is seen moves on with the car, and does not jump from point to point.
+        share = beside(line, at, car[c.X], car[c.Y])
+        if share < 0.0:
+            at, share = at - 1, share + 1.0
         cosine, sine = math.cos(car[c.HEADING]), math.sin(car[c.HEADING])
         for index in range((row.shape[0] - 6) // 3):
-            point = line[(counts[c.LINE_AT] + index * stride) % line.shape[0]]
-            dx, dy = point[c.LINE_X] - car[c.X], point[c.LINE_Y] - car[c.Y]
+            place = (at + (index - 1) * stride) % count
+            near, far = line[place], line[place + 1 if place + 1 < count else 0]
+            dx = near[c.LINE_X] + share * (far[c.LINE_X] - near[c.LINE_X]) - car[c.X]
+            dy = near[c.LINE_Y] + share * (far[c.LINE_Y] - near[c.LINE_Y]) - car[c.Y]
+            speed = near[c.LINE_SPEED] + share * (far[c.LINE_SPEED] - near[c.LINE_SPEED])
             row[6 + 3 * index] = (dx * cosine + dy * sine) / DISTANCE_UNIT
             row[7 + 3 * index] = (dy * cosine - dx * sine) / DISTANCE_UNIT
-            row[8 + 3 * index] = point[c.LINE_SPEED] / SPEED_UNIT
+            row[8 + 3 * index] = speed / SPEED_UNIT
         blur(row, noise, state, slot)
+
+
+@_kernel
+def beside(line: Array, at: int, x: float, y: float) -> float:
+    """How far (x, y) is from the nearest point towards the next one, as a share, -1 to 1."""
+    count = line.shape[0]
+    before, after = line[(at + count - 1) % count], line[(at + 1) % count]
+    along_x, along_y = after[c.LINE_X] - before[c.LINE_X], after[c.LINE_Y] - before[c.LINE_Y]
+    along = (x - line[at, c.LINE_X]) * along_x + (y - line[at, c.LINE_Y]) * along_y
+    # From the point before to the one after are two steps.
+    share = 2.0 * along / (along_x * along_x + along_y * along_y)
+    return min(max(share, -1.0), 1.0)
 
 
 @_kernel

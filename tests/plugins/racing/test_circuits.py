@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gamebridge import errors
-from gamebridge_racing import circuits
+from gamebridge_racing.roads import circuits
 
 HEADER = "# x_m,y_m,w_tr_right_m,w_tr_left_m"
 

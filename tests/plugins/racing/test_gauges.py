@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from gamebridge_racing import gauges, lettering, picture
 from gamebridge_racing.car import Car
+from gamebridge_racing.drawing import gauges, lettering, picture
 
 STILL = picture.Frame(x=0.0, y=-22.0, heading_rad=0.0, speed_m_s=0.0)
 

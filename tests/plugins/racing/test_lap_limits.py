@@ -9,8 +9,8 @@ import pytest
 from scipy import optimize
 
 from gamebridge import errors
-from gamebridge_racing import laps, limits, procedural, quadratic, racing_lines, tracks
 from gamebridge_racing.car import GRAVITY_M_S2, Car
+from gamebridge_racing.roads import laps, limits, procedural, quadratic, racing_lines, tracks
 
 CAR = Car()
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gamebridge_racing import car as cars
-from gamebridge_racing import columns, garage, physics, procedural, settings, tracks
+from gamebridge_racing import columns, garage, physics, settings
+from gamebridge_racing.roads import procedural, tracks
 
 CAR = cars.Car()
 BODY = physics.build(CAR)

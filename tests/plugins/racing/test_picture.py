@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from gamebridge_racing import gauges, picture, tracks
 from gamebridge_racing.car import Car
+from gamebridge_racing.drawing import gauges, picture
+from gamebridge_racing.roads import tracks
 
 # In the middle of the oval's first straight, which runs along the x axis.
 STILL = picture.Frame(x=0.0, y=-22.0, heading_rad=0.0, speed_m_s=0.0)

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from gamebridge_racing import maps, outlines, pixels, tracks
 from gamebridge_racing.car import Car
+from gamebridge_racing.drawing import maps, outlines, pixels
+from gamebridge_racing.roads import tracks
 
 ROAD, WALL = maps.PALETTE[maps.ROAD], maps.PALETTE[maps.WALL]
 MEADOW = maps.PALETTE[[maps.GRASS, maps.MOWN]]

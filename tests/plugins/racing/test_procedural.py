@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gamebridge import errors
-from gamebridge_racing import overlaps, procedural, tracks
+from gamebridge_racing.roads import overlaps, procedural, tracks
 
 COUNT = 300
 

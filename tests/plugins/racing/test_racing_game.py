@@ -10,7 +10,8 @@ import gamebridge_racing
 from gamebridge import errors
 from gamebridge.contract import LAST, GameRequest, seeding
 from gamebridge.testing import GameConformance
-from gamebridge_racing import game, garage, settings, tracks
+from gamebridge_racing import game, garage, settings
+from gamebridge_racing.roads import tracks
 
 FORMS = {
     "racing/oval": "lidar",

@@ -2,7 +2,8 @@ import cv2  # noqa: TID253
 import numpy as np
 import pytest
 
-from gamebridge_racing import ground, scenery, textures, tracks, trees, views
+from gamebridge_racing.drawing import ground, scenery, textures, trees, views
+from gamebridge_racing.roads import tracks
 
 
 def test_a_tall_track_lies_on_its_side():

@@ -2,8 +2,9 @@ import dataclasses
 
 import numpy as np
 
-from gamebridge_racing import picture, sprites, traces, tracks, views
 from gamebridge_racing.car import Car
+from gamebridge_racing.drawing import picture, sprites, traces, views
+from gamebridge_racing.roads import tracks
 
 TOUCHING = picture.Frame(x=0.0, y=-27.0, heading_rad=0.0, speed_m_s=20.0, wall_contact=True)
 

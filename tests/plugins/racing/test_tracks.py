@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gamebridge import errors
-from gamebridge_racing import overlaps, tracks
+from gamebridge_racing.roads import overlaps, tracks
 
 
 def wave(num_points=400, size_m=100.0, lobes=3, depth=0.3):

@@ -8,8 +8,9 @@ import cv2  # noqa: TID253 - drawing is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import strokes, textures, tracks
-from gamebridge_racing.views import View
+from gamebridge_racing.drawing import strokes, textures
+from gamebridge_racing.drawing.views import View
+from gamebridge_racing.roads import tracks
 
 _CELL_M = 8.0  # there is one tree at most in a square of this side
 _WALL_M = 3.0  # from a tree to the road

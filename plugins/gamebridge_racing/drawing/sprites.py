@@ -7,8 +7,8 @@ import numpy as np
 
 from gamebridge.contract.specs import Array
 from gamebridge_racing.car import Car
-from gamebridge_racing.frames import Frame
-from gamebridge_racing.views import SHIFT, View, fixed
+from gamebridge_racing.drawing.frames import Frame
+from gamebridge_racing.drawing.views import SHIFT, View, fixed
 
 _FINE = 56.0  # pixels a metre of the pictures of the body; each frame shrinks them
 _EDGE_M = 1.4  # about the body: room for its shadow

@@ -17,8 +17,8 @@ from scipy import interpolate
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge_racing import laps, quadratic, racing_lines, tracks
 from gamebridge_racing.car import Car
+from gamebridge_racing.roads import laps, quadratic, racing_lines, tracks
 
 STEP_M = 1.0
 # Between the car's side and a wall.

@@ -18,7 +18,7 @@ import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge_racing import overlaps
+from gamebridge_racing.roads import overlaps
 
 # Corners are drawn and driven as polygons: 3 m on a radius of 20 m is 6 cm off the arc.
 SPACING_M = 3.0

@@ -6,7 +6,7 @@ import cv2  # noqa: TID253 - drawing is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing.views import SHIFT, View, fixed
+from gamebridge_racing.drawing.views import SHIFT, View, fixed
 
 Colour = tuple[int, int, int]
 

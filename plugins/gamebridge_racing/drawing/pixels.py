@@ -10,8 +10,9 @@ import numba  # noqa: TID253 - a compiled loop is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import maps, tracks
 from gamebridge_racing.car import Car
+from gamebridge_racing.drawing import maps
+from gamebridge_racing.roads import tracks
 
 SIZE = 96
 METRES_A_PIXEL = 0.625

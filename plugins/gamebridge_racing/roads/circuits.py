@@ -22,7 +22,7 @@ import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge_racing import tracks
+from gamebridge_racing.roads import tracks
 
 COLUMNS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
 MAX_BYTES = 10_000_000

@@ -6,8 +6,9 @@ import cv2  # noqa: TID253 - drawing is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import outlines, strokes, textures, tracks, trees
-from gamebridge_racing.views import View
+from gamebridge_racing.drawing import outlines, strokes, textures, trees
+from gamebridge_racing.drawing.views import View
+from gamebridge_racing.roads import tracks
 
 _WHITE, _BLACK, _RED, _BLUE = (232, 232, 228), (24, 24, 26), (200, 40, 38), (44, 84, 168)
 _CONCRETE, _SEAM, _EDGE, _FACE = (192, 193, 190), (140, 141, 140), (84, 86, 90), (234, 234, 230)

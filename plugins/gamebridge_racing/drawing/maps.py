@@ -9,7 +9,8 @@ import cv2  # noqa: TID253 - drawing is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import outlines, tracks
+from gamebridge_racing.drawing import outlines
+from gamebridge_racing.roads import tracks
 
 GRASS, MOWN, ROAD, WALL, KERB_RED, KERB_WHITE, START = range(7)
 # Grey levels differ too, so that an agent may look at grey pictures.

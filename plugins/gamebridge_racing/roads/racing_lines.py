@@ -15,7 +15,7 @@ import functools
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import quadratic, tracks
+from gamebridge_racing.roads import quadratic, tracks
 
 MAX_LINEARISATIONS = 12
 # Points of the spline for each cross line: about one a metre.

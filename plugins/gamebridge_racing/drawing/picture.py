@@ -10,10 +10,11 @@ import cv2  # noqa: TID253 - drawing is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import frames, gauges, ground, scenery, tracks, views
 from gamebridge_racing.car import Car
-from gamebridge_racing.sprites import CarSprite
-from gamebridge_racing.traces import Traces
+from gamebridge_racing.drawing import frames, gauges, ground, scenery, views
+from gamebridge_racing.drawing.sprites import CarSprite
+from gamebridge_racing.drawing.traces import Traces
+from gamebridge_racing.roads import tracks
 
 HEIGHT, WIDTH = gauges.HEIGHT, gauges.WIDTH
 Frame = frames.Frame

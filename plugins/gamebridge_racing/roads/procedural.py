@@ -18,7 +18,7 @@ import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge_racing import tracks
+from gamebridge_racing.roads import tracks
 
 MAX_NUMBER = 2**62
 LENGTH_M = (400.0, 900.0)

@@ -8,11 +8,12 @@ import cv2  # noqa: TID253 - drawing is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import tracks, views
 from gamebridge_racing.car import Car
-from gamebridge_racing.frames import Frame
-from gamebridge_racing.lettering import Lettering
-from gamebridge_racing.views import SHIFT, fixed
+from gamebridge_racing.drawing import views
+from gamebridge_racing.drawing.frames import Frame
+from gamebridge_racing.drawing.lettering import Lettering
+from gamebridge_racing.drawing.views import SHIFT, fixed
+from gamebridge_racing.roads import tracks
 
 HEIGHT, WIDTH = 720, 1280
 TOP = 536  # the first row that gauges use

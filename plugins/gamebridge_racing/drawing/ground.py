@@ -7,8 +7,8 @@ import collections
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import views
-from gamebridge_racing.scenery import Scenery
+from gamebridge_racing.drawing import views
+from gamebridge_racing.drawing.scenery import Scenery
 
 _SIDE = 512
 # Drawn beyond a tile and cut off: blurs and trees have no seams then. A multiple of

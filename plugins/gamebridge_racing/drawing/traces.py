@@ -8,10 +8,11 @@ import cv2  # noqa: TID253 - drawing is the point of this module
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import lettering, tracks
 from gamebridge_racing.car import Car
-from gamebridge_racing.frames import Frame
-from gamebridge_racing.views import SHIFT, View, fixed
+from gamebridge_racing.drawing import lettering
+from gamebridge_racing.drawing.frames import Frame
+from gamebridge_racing.drawing.views import SHIFT, View, fixed
+from gamebridge_racing.roads import tracks
 
 _MAX_POINTS = 4_000
 _STEP_M = 0.8  # between points of the trail

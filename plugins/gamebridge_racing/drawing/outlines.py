@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gamebridge.contract.specs import Array
-from gamebridge_racing import tracks
+from gamebridge_racing.roads import tracks
 
 # A bend of a greater radius than this is a straight to the eye, and has no kerb.
 _KERB_RADIUS_M = 110.0
