@@ -27,9 +27,11 @@ NUM_CAR = 29
 FIRST, GATES, LINE_FIRST, LINE_POINTS, GATE, LINE_AT, DELAY, STEPS, LAPS, TOUCHED = range(10)
 NUM_COUNTS = 10
 
-# A cross line's row, float64; a track's first cross line is repeated behind its last.
+# A cross line's row, float64; a track's first cross line is repeated behind its last. The
+# normals are those of the pieces of wall from here to the next cross line, into the road.
 LEFT_X, LEFT_Y, RIGHT_X, RIGHT_Y, DISTANCE, PER_WIDTH = range(6)
-NUM_ROAD = 6
+LEFT_NORMAL_X, LEFT_NORMAL_Y, RIGHT_NORMAL_X, RIGHT_NORMAL_Y = range(6, 10)
+NUM_ROAD = 10
 
 # A point of the line that drivers are shown: where, and how fast to go there; closed.
 LINE_X, LINE_Y, LINE_SPEED = range(3)

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from gamebridge import contract
-from gamebridge.contract import FIRST, LAST, MID, seeding, specs
+from gamebridge.contract import FIRST, LAST, seeding, specs
 from gamebridge.contract.specs import Array, TelemetrySpec
-from gamebridge_racing import columns, garage, physics, settings, starts
+from gamebridge_racing import columns, garage, physics, settings
 
 # One of fifteen: steering by pedal.
 DISCRETE_ACTIONS = np.asarray(
     [[wheel, pedal] for pedal in (1.0, 0.0, -1.0) for wheel in (1.0, 0.5, 0.0, -0.5, -1.0)]
 )
 PIXELS = 96
+_SEEDS_AT_ONCE = 16
 # Of the line view: how many points of the line are seen, and each how many-th.
 NUM_POINTS = 12
 _STRIDE = 2
@@ -79,7 +80,7 @@ class RacingGame(contract.Game):
         self._garage = garage.Garage(choice, chosen.car, shows_line=view == "line")
         self._entries: list[garage.Entry | None] = [None] * num_slots
         self._body = physics.build(chosen.car)
-        self._rules = _rules(chosen)
+        self._rules, self._start = _rules(chosen), _start(chosen)
         angles = ray_angles_rad(chosen.num_rays, math.radians(chosen.ray_field_deg))
         self._angles = np.stack([np.cos(angles), np.sin(angles)], 1)
         self._observation_spec = self._specify()
@@ -89,12 +90,15 @@ class RacingGame(contract.Game):
         self._cars = np.zeros((num_slots, columns.NUM_CAR))
         self._counts = np.zeros((num_slots, columns.NUM_COUNTS), np.int64)
         self._queue = np.zeros((num_slots, chosen.randomisation.delay_steps[1] + 1, 2))
-        self._results = np.zeros((3, num_slots))
-        self._contacts = np.zeros(num_slots, np.int64)
+        self._results = np.zeros((num_slots, 2))
+        self._all = np.ones(num_slots, np.bool_)
+        self._over = np.zeros(num_slots, np.bool_)
         self._random = np.zeros(num_slots, np.uint64)
         self._driven = np.zeros((num_slots, 2))
         self._seeds = seeding.slot_seeds(0, num_slots)
         self._episodes = np.full(num_slots, -1, np.int64)
+        # The seeds of a few episodes to come: hashing many costs little more than one.
+        self._drawn = np.zeros((num_slots, _SEEDS_AT_ONCE), np.int64)
         self._pixels: Any = None
         if view == "pixels":
             # OpenCV draws the maps: not loaded for the sake of numbers.
@@ -119,7 +123,7 @@ class RacingGame(contract.Game):
 
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> contract.TimeStep:
         """Puts the named cars on their tracks."""
-        named = np.ones(self.num_slots, np.bool_) if slots is None else np.asarray(slots, np.bool_)
+        named = self._all if slots is None else np.asarray(slots, np.bool_)
         if seeds is not None:
             self._seeds[named] = np.asarray(seeds, np.int64)[named]
             self._episodes[named] = -1
@@ -130,26 +134,19 @@ class RacingGame(contract.Game):
     def step(self, action: Any, active: Array | None = None) -> contract.TimeStep:
         """Drives all active cars for one control step."""
         rows = self._rows
-        over = rows.step_type == LAST
-        plays = ~over
-        if active is not None:
-            over &= active
-            plays &= active
+        active = self._all if active is None else active
         if self._actions == "discrete":
             np.take(DISCRETE_ACTIONS, action, 0, out=self._driven)
         else:
             np.copyto(self._driven, action)
-        physics.advance(
+        num_over = physics.advance(
             self._cars, self._counts, self._garage.road, self._body, self._rules, self._queue,
-            self._driven, plays, self._results, self._contacts,
+            self._driven, active, rows.step_type, rows.reward, rows.discount, self._results,
+            self._over,
         )  # fmt: skip
-        reward, ended, _ = self._results
-        np.copyto(rows.reward, reward, where=plays, casting="same_kind")
-        np.copyto(rows.step_type, np.where(ended > 0, LAST, MID), where=plays, casting="unsafe")
-        np.copyto(rows.discount, ended != 1, where=plays, casting="unsafe")
-        if over.any():
-            self._begin(over)
-        self._observe(plays | over)
+        if num_over:
+            self._begin(self._over)
+        self._observe(active)
         return rows
 
     def telemetry(self) -> dict[str, Array]:
@@ -158,8 +155,8 @@ class RacingGame(contract.Game):
         values = (
             counts[:, columns.TOUCHED],
             cars[:, columns.IMPULSE],
-            self._contacts,
-            self._results[2],
+            self._results[:, 1],
+            self._results[:, 0],
             np.hypot(cars[:, columns.SPEED_ALONG], cars[:, columns.SPEED_ACROSS]),
             np.abs(self._slip()),
             counts[:, columns.LAPS],
@@ -196,22 +193,39 @@ class RacingGame(contract.Game):
     def _begin(self, named: Array) -> None:
         """Starts the next episode of the named slots."""
         self._episodes[named] += 1
-        drawn = seeding.episode_seeds(self._seeds, self._episodes)
         for slot in np.flatnonzero(named):
-            seed = int(drawn[slot])
+            seed = self._seed(slot)
             entry = self._entries[slot] = self._garage.entry(seed)
-            self._random[slot] = starts.put(
-                self._cars[slot], self._counts[slot], entry, seed, self._settings
+            counts = self._counts[slot]
+            counts[columns.FIRST], counts[columns.GATES] = entry.first, entry.track.num_gates
+            counts[columns.LINE_FIRST] = entry.line_first
+            counts[columns.LINE_POINTS] = len(entry.line)
+            self._random[slot] = seed
+            physics.begin(
+                self._cars[slot],
+                counts,
+                self._garage.road[entry.first : entry.first + entry.track.num_gates + 1],
+                self._garage.lines[entry.line_first : entry.line_first + len(entry.line)],
+                self._start,
+                self._random,
+                slot,
             )
-            lane = self._garage.road[entry.first : entry.first + entry.track.num_gates + 1]
-            physics.place(self._cars[slot], self._counts[slot], lane)
+            self._cars[slot, columns.LIMIT_LAP] = entry.limit.lap_s
             if self._pixels is not None:
                 self._pixels.set_track(slot, entry.track)
-        self._contacts[named] = 0
-        self._results[:, named] = 0.0
+        self._results[named] = 0.0
         self._rows.reward[named] = 0.0
         self._rows.discount[named] = 1.0
         self._rows.step_type[named] = FIRST
+
+    def _seed(self, slot: int) -> int:
+        """Returns the seed of a slot's present episode."""
+        block, place = divmod(int(self._episodes[slot]), _SEEDS_AT_ONCE)
+        if place == 0:
+            numbers = np.arange(block * _SEEDS_AT_ONCE, (block + 1) * _SEEDS_AT_ONCE)
+            seeds = np.full(_SEEDS_AT_ONCE, self._seeds[slot])
+            self._drawn[slot] = seeding.episode_seeds(seeds, numbers)
+        return int(self._drawn[slot, place])
 
     def _observe(self, wanted: Array) -> None:
         cars, counts, rows = self._cars, self._counts, self._rows.observation
@@ -257,4 +271,14 @@ def _rules(chosen: settings.Racing) -> Array:
         chosen.step_s, chosen.substeps, reward.progress, reward.contact, reward.impulse,
         reward.time, chosen.crash_speed_m_s, chosen.stuck_s, reward.stuck, chosen.episode_s,
         chosen.laps,
+    ], np.float64)  # fmt: skip
+
+
+def _start(chosen: settings.Racing) -> Array:
+    vary, car = chosen.randomisation, chosen.car
+    # Below 0 for a start on the line.
+    speed = chosen.start_speed_m_s if chosen.start == "random" else -1.0
+    return np.asarray([
+        *vary.grip, *vary.power, *vary.mass, *vary.delay_steps, speed, car.mass_kg,
+        car.yaw_inertia_kg_m2, car.width_m,
     ], np.float64)  # fmt: skip

@@ -152,6 +152,13 @@ def _road(track: tracks.Track) -> Array:
     rows[:-1, columns.LEFT_X : columns.LEFT_Y + 1] = track.left
     rows[:-1, columns.RIGHT_X : columns.RIGHT_Y + 1] = track.right
     rows[:-1, columns.PER_WIDTH] = 1.0 / track.width_m
+    for wall, column, side in (
+        (track.left, columns.LEFT_NORMAL_X, 1.0),
+        (track.right, columns.RIGHT_NORMAL_X, -1.0),
+    ):
+        edge = np.roll(wall, -1, 0) - wall
+        edge *= side / np.hypot(*edge.T)[:, None]
+        rows[:-1, column], rows[:-1, column + 1] = edge[:, 1], -edge[:, 0]
     rows[-1] = rows[0]
     rows[:, columns.DISTANCE] = track.s_m
     return rows

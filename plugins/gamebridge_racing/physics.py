@@ -22,6 +22,7 @@ import math
 import numba as nb  # noqa: TID253
 import numpy as np
 
+from gamebridge.contract import LAST, MID
 from gamebridge.contract.specs import Array
 from gamebridge_racing import car as cars
 from gamebridge_racing import columns as c
@@ -31,6 +32,12 @@ from gamebridge_racing import columns as c
     FRONT, REAR, HEIGHT, HALF_LENGTH, HALF_WIDTH, STIFFNESS, SHAPE, POWER_W, DRIVE, BRAKE, DRAG,
     ROLLING, MAX_STEER, STEER_RATE, TRACTION, RESTITUTION, WALL_FRICTION, BASE_GRIP,
 ) = range(18)  # fmt: skip
+
+# What a start is drawn from, in the order of `game._start`.
+(
+    GRIP_LOW, GRIP_HIGH, POWER_LOW, POWER_HIGH, MASS_LOW, MASS_HIGH, DELAY_LOW, DELAY_HIGH,
+    SPEED_HIGH, MASS_KG, INERTIA_KG_M2, CAR_WIDTH,
+) = range(12)  # fmt: skip
 
 # The rules of a control step, in the order of `game._rules`.
 (
@@ -53,6 +60,9 @@ _LOAD_LAG_S = 0.08
 _LEANING_M_S = 0.5
 # Contacts less than this apart are one.
 _APART_S = 0.25
+# Of a random start: share of the free width to either side, and angle to either side.
+_SIDEWARD = 0.5
+_ASKEW_RAD = 0.15
 # A gate's wall may come this much closer within a car's length.
 _BEND_M = 0.6
 
@@ -96,25 +106,11 @@ def follow(lane: Array, gate: int, x: float, y: float) -> int:
 
 
 @_kernel
-def left_depth(lane: Array, gate: int, x: float, y: float) -> tuple[float, float, float]:
-    """Depth of (x, y) in the gate's left wall and the wall's normal, into the road."""
-    edge_x = lane[gate + 1, c.LEFT_X] - lane[gate, c.LEFT_X]
-    edge_y = lane[gate + 1, c.LEFT_Y] - lane[gate, c.LEFT_Y]
-    scale = 1.0 / math.sqrt(edge_x * edge_x + edge_y * edge_y)
-    normal_x, normal_y = edge_y * scale, -edge_x * scale
-    depth = -(x - lane[gate, c.LEFT_X]) * normal_x - (y - lane[gate, c.LEFT_Y]) * normal_y
-    return depth, normal_x, normal_y
-
-
-@_kernel
-def right_depth(lane: Array, gate: int, x: float, y: float) -> tuple[float, float, float]:
-    """Depth of (x, y) in the gate's right wall and the wall's normal, into the road."""
-    edge_x = lane[gate + 1, c.RIGHT_X] - lane[gate, c.RIGHT_X]
-    edge_y = lane[gate + 1, c.RIGHT_Y] - lane[gate, c.RIGHT_Y]
-    scale = 1.0 / math.sqrt(edge_x * edge_x + edge_y * edge_y)
-    normal_x, normal_y = -edge_y * scale, edge_x * scale
-    depth = -(x - lane[gate, c.RIGHT_X]) * normal_x - (y - lane[gate, c.RIGHT_Y]) * normal_y
-    return depth, normal_x, normal_y
+def depth(lane: Array, gate: int, side: int, x: float, y: float) -> float:
+    """How deep (x, y) is in a gate's left wall (side 0) or right one (1); negative before it."""
+    row = lane[gate]
+    dx, dy = x - row[2 * side], y - row[2 * side + 1]
+    return -dx * row[c.LEFT_NORMAL_X + 2 * side] - dy * row[c.LEFT_NORMAL_Y + 2 * side]
 
 
 @_kernel
@@ -307,36 +303,29 @@ def touch(car: Array, lane: Array, gate: int, body: Array) -> bool:
     """
     half_length, half_width = body[HALF_LENGTH], body[HALF_WIDTH]
     reach = math.sqrt(half_length * half_length + half_width * half_width) + _BEND_M
-    left, _, _ = left_depth(lane, gate, car[c.X], car[c.Y])
-    right, _, _ = right_depth(lane, gate, car[c.X], car[c.Y])
-    if left < -reach and right < -reach:
-        return False
     touched = False
-    cosine, sine = math.cos(car[c.HEADING]), math.sin(car[c.HEADING])
-    # Corners and middles of the sides: without the middles, the inner wall of a tight corner
-    # would reach a quarter of a metre into the door.
-    for forward in range(-1, 2):
-        for sideward in range(-1, 2):
-            if forward == 0 and sideward == 0:
-                continue
-            ahead_m, beside_m = forward * half_length, sideward * half_width
-            arm_x = ahead_m * cosine - beside_m * sine
-            arm_y = ahead_m * sine + beside_m * cosine
-            point = follow(lane, gate, car[c.X] + arm_x, car[c.Y] + arm_y)
-            for side in range(2):
-                if side == 0:
-                    depth, normal_x, normal_y = left_depth(
-                        lane, point, car[c.X] + arm_x, car[c.Y] + arm_y
-                    )
-                else:
-                    depth, normal_x, normal_y = right_depth(
-                        lane, point, car[c.X] + arm_x, car[c.Y] + arm_y
-                    )
-                if depth <= 0.0:
+    for side in range(2):
+        if depth(lane, gate, side, car[c.X], car[c.Y]) < -reach:
+            continue
+        cosine, sine = math.cos(car[c.HEADING]), math.sin(car[c.HEADING])
+        # Corners and middles of the sides: without the middles, the inner wall of a tight
+        # corner would reach a quarter of a metre into the door.
+        for forward in range(-1, 2):
+            for sideward in range(-1, 2):
+                if forward == 0 and sideward == 0:
+                    continue
+                ahead_m, beside_m = forward * half_length, sideward * half_width
+                arm_x = ahead_m * cosine - beside_m * sine
+                arm_y = ahead_m * sine + beside_m * cosine
+                point = follow(lane, gate, car[c.X] + arm_x, car[c.Y] + arm_y)
+                inside = depth(lane, point, side, car[c.X] + arm_x, car[c.Y] + arm_y)
+                if inside <= 0.0:
                     continue
                 touched = True
-                car[c.X] += depth * normal_x
-                car[c.Y] += depth * normal_y
+                normal_x = lane[point, c.LEFT_NORMAL_X + 2 * side]
+                normal_y = lane[point, c.LEFT_NORMAL_Y + 2 * side]
+                car[c.X] += inside * normal_x
+                car[c.Y] += inside * normal_y
                 into, impulse = push(
                     car, arm_x, arm_y, normal_x, normal_y, body[RESTITUTION], body[WALL_FRICTION]
                 )
@@ -355,9 +344,8 @@ def place(car: Array, counts: Array, lane: Array) -> None:
     share = behind / (behind + before) if behind + before > 0.0 else 0.0
     near, far = lane[gate], lane[gate + 1]
     car[c.ALONG] = near[c.DISTANCE] + share * (far[c.DISTANCE] - near[c.DISTANCE])
-    left, _, _ = left_depth(lane, gate, car[c.X], car[c.Y])
-    right, _, _ = right_depth(lane, gate, car[c.X], car[c.Y])
-    car[c.OFFSET] = (left - right) / 2.0
+    left = depth(lane, gate, 0, car[c.X], car[c.Y])
+    car[c.OFFSET] = (left - depth(lane, gate, 1, car[c.X], car[c.Y])) / 2.0
 
 
 @_kernel
@@ -400,11 +388,14 @@ def advance(
     rules: Array,
     queue: Array,
     actions: Array,
-    plays: Array,
+    active: Array,
+    step_type: Array,
+    reward: Array,
+    discount: Array,
     results: Array,
-    contacts: Array,
-) -> None:
-    """One control step of the cars that play.
+    over: Array,
+) -> int:
+    """One control step of the active cars whose episode is not over.
 
     Args:
       all_cars: float64 [B, NUM_CAR].
@@ -414,15 +405,23 @@ def advance(
       rules: float64 [11].
       queue: float64 [B, D, 2], the last D actions, for those that act late.
       actions: float64 [B, 2], steering to the left and pedal, each held to [-1, 1].
-      plays: bool [B].
-      results: float64 [3, B]; gets the reward, how the episode stands (0 it goes on, 1 it
-        terminated, 2 it was truncated) and the metres along the lap.
-      contacts: int64 [B]; gets 1 where a new contact began.
+      active: bool [B].
+      step_type: int32 [B]; LAST where an episode ends.
+      reward: float32 [B].
+      discount: float32 [B].
+      results: float64 [B, 2]; gets the metres along the lap, and 1 where a contact began.
+      over: bool [B]; gets which are to begin an episode instead.
+
+    Returns:
+      How many are to begin an episode.
     """
     substeps = int(rules[SUBSTEPS])
     dt = rules[STEP_S] / substeps
+    num_over = 0
     for slot in range(all_cars.shape[0]):
-        if not plays[slot]:
+        over[slot] = active[slot] and step_type[slot] == LAST
+        num_over += over[slot]
+        if over[slot] or not active[slot]:
             continue
         car, counts = all_cars[slot], all_counts[slot]
         lane = road[counts[c.FIRST] : counts[c.FIRST] + counts[c.GATES] + 1]
@@ -444,28 +443,79 @@ def advance(
         counts[c.STEPS] += 1
         counts[c.TOUCHED] = touched
         car[c.TIME] = counts[c.STEPS] * rules[STEP_S]
-        contacts[slot] = touched and car[c.UNTOUCHED] > _APART_S
+        results[slot, 1] = touched and car[c.UNTOUCHED] > _APART_S
         car[c.UNTOUCHED] = 0.0 if touched else car[c.UNTOUCHED] + rules[STEP_S]
 
         brought = count_progress(car, counts, lane, rules[STEP_S])
-        reward = rules[PROGRESS_WEIGHT] * brought - rules[TIME_WEIGHT] * rules[STEP_S]
+        results[slot, 0] = brought
+        gained = rules[PROGRESS_WEIGHT] * brought - rules[TIME_WEIGHT] * rules[STEP_S]
         if touched:
-            reward -= rules[CONTACT_WEIGHT]
+            gained -= rules[CONTACT_WEIGHT]
             # Per N s and kg: the speed that the wall took, in m/s.
-            reward -= rules[IMPULSE_WEIGHT] * car[c.IMPULSE] / car[c.MASS]
-        ended = 0
+            gained -= rules[IMPULSE_WEIGHT] * car[c.IMPULSE] / car[c.MASS]
+        step_type[slot], discount[slot] = MID, 1.0
         if rules[CRASH_SPEED] > 0.0 and car[c.IMPACT] > rules[CRASH_SPEED]:
-            ended = 1
+            step_type[slot], discount[slot] = LAST, 0.0
         elif rules[STUCK_S] > 0.0 and car[c.IDLE] > rules[STUCK_S]:
-            ended = 1
-            reward -= rules[STUCK_WEIGHT]
+            step_type[slot], discount[slot] = LAST, 0.0
+            gained -= rules[STUCK_WEIGHT]
         elif rules[MAX_LAPS] > 0.0 and counts[c.LAPS] >= rules[MAX_LAPS]:
-            ended = 1
-        elif counts[c.STEPS] * rules[STEP_S] >= rules[EPISODE_S] - 1e-9:
-            ended = 2
-        results[0, slot] = reward
-        results[1, slot] = ended
-        results[2, slot] = brought
+            step_type[slot], discount[slot] = LAST, 0.0
+        elif car[c.TIME] >= rules[EPISODE_S] - 1e-9:
+            step_type[slot] = LAST
+        reward[slot] = gained
+    return num_over
+
+
+@_kernel
+def begin(
+    car: Array, counts: Array, lane: Array, line: Array, start: Array, state: Array, slot: int
+) -> None:
+    """Puts a car at the start of an episode, and draws what is random in it.
+
+    Args:
+      car: float64 [NUM_CAR], overwritten.
+      counts: int64 [NUM_COUNTS]; FIRST, GATES, LINE_FIRST and LINE_POINTS are kept.
+      lane: float64 [N + 1, NUM_ROAD], its track.
+      line: float64 [M, NUM_LINE], the track's line.
+      start: float64 [12].
+      state: uint64 [B], of the random numbers, at the episode's seed.
+      slot: of them.
+    """
+    car[:] = 0.0
+    counts[c.GATE :] = 0
+    car[c.GRIP] = between(start[GRIP_LOW], start[GRIP_HIGH], state, slot)
+    car[c.POWER] = between(start[POWER_LOW], start[POWER_HIGH], state, slot)
+    heavier = between(start[MASS_LOW], start[MASS_HIGH], state, slot)
+    car[c.MASS], car[c.INERTIA] = start[MASS_KG] * heavier, start[INERTIA_KG_M2] * heavier
+    # The greatest delay is one of the choices.
+    delay = between(start[DELAY_LOW], start[DELAY_HIGH] + 1.0, state, slot)
+    counts[c.DELAY] = math.floor(delay)
+    car[c.UNTOUCHED] = 1e9
+
+    gate, sideward, askew = 0, 0.0, 0.0
+    if start[SPEED_HIGH] >= 0.0:
+        gate = int(uniform(state, slot) * counts[c.GATES])
+        free = max(1.0 / lane[gate, c.PER_WIDTH] - start[CAR_WIDTH], 0.0) / 2.0
+        sideward = between(-_SIDEWARD, _SIDEWARD, state, slot) * free
+        askew = between(-_ASKEW_RAD, _ASKEW_RAD, state, slot)
+        car[c.SPEED_ALONG] = between(0.0, start[SPEED_HIGH], state, slot)
+    here, there = lane[gate], lane[gate + 1]
+    here_x, here_y = (here[0] + here[2]) / 2.0, (here[1] + here[3]) / 2.0
+    there_x, there_y = (there[0] + there[2]) / 2.0, (there[1] + there[3]) / 2.0
+    across = sideward * here[c.PER_WIDTH]
+    # A little ahead of the cross line: exactly on it a car would be in either gate.
+    car[c.X] = 0.9 * here_x + 0.1 * there_x + across * (here[c.LEFT_X] - here[c.RIGHT_X])
+    car[c.Y] = 0.9 * here_y + 0.1 * there_y + across * (here[c.LEFT_Y] - here[c.RIGHT_Y])
+    car[c.HEADING] = math.atan2(there_y - here_y, there_x - here_x) + askew
+    counts[c.GATE] = gate
+    place(car, counts, lane)
+    best = np.inf
+    for point in range(line.shape[0]):
+        square = (line[point, c.LINE_X] - car[c.X]) ** 2 + (line[point, c.LINE_Y] - car[c.Y]) ** 2
+        if square < best:
+            best = square
+            counts[c.LINE_AT] = point
 
 
 @_kernel
@@ -477,6 +527,12 @@ def uniform(state: Array, slot: int) -> float:
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
     return float(z >> np.uint64(11)) * 2.0**-53
+
+
+@_kernel
+def between(low: float, high: float, state: Array, slot: int) -> float:
+    """Draws from [low, high)."""
+    return low + (high - low) * uniform(state, slot)
 
 
 @_kernel

@@ -162,9 +162,8 @@ def test_cars_thrown_into_walls_lose_energy_and_stay_on_the_road():
             before = energy(row)
             physics.touch(row, lane, gate, BODY)
             assert energy(row) <= before * (1 + 1e-12)
-        left, _, _ = physics.left_depth(lane, gate, row[columns.X], row[columns.Y])
-        right, _, _ = physics.right_depth(lane, gate, row[columns.X], row[columns.Y])
-        assert max(left, right) < 0
+        for side in (0, 1):
+            assert physics.depth(lane, gate, side, row[columns.X], row[columns.Y]) < 0
 
 
 def test_a_bounce_gives_back_what_restitution_says():
