@@ -6,8 +6,8 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
-from gamebridge.contract import GameRecord, GameRequest, hookimpl
-from gamebridge_racing import settings
+from gamebridge.contract import AgentRecord, GameRecord, GameRequest, hookimpl
+from gamebridge_racing import agents, settings
 
 _TRACKS: dict[str, tuple[type[settings.Racing], str]] = {
     "oval": (settings.Oval, "An oval"),
@@ -66,6 +66,12 @@ def _ppo(track: str, view: settings.View) -> dict[str, Any]:
     if view == "pixels":
         return _PIXEL_PPO
     return _PPO if track == "oval" else _PPO_MANY
+
+
+@hookimpl
+def gamebridge_agents() -> Iterator[AgentRecord]:
+    """Yields the scripted drivers."""
+    yield from agents.records()
 
 
 def _make(view: settings.View, actions: settings.Actions, request: GameRequest) -> Any:
