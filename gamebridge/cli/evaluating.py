@@ -111,10 +111,14 @@ def _text(evaluation: Evaluation) -> str:
         f"mean return {evaluation.return_mean:,.2f}, 95 % interval {low:,.2f} to {high:,.2f}, "
         f"standard deviation {evaluation.return_std:,.2f}",
     ]
-    means = evaluation.telemetry_means()
-    if means:
-        lines += ["", "mean of an episode's telemetry"]
-        lines.append(terminals.aligned([(k, f"{v:,.4g}") for k, v in means.items()], indent=2))
+    names = list(evaluation.episodes[0].telemetry)
+    if names:
+        table = [("an episode's telemetry", "mean", "least", "greatest")]
+        for name in names:
+            values = [episode.telemetry[name] for episode in evaluation.episodes]
+            mean, least, most = sum(values) / count, min(values), max(values)
+            table.append((name, f"{mean:,.4g}", f"{least:,.4g}", f"{most:,.4g}"))
+        lines += ["", terminals.aligned(table, indent=2)]
     if evaluation.videos:
         lines += ["", "videos"]
         lines += [f"  {video.path}  ({video.num_frames} frames)" for video in evaluation.videos]
