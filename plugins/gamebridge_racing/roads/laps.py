@@ -8,7 +8,8 @@ engine and brakes allow. The tyres:
 * front ones carry their share of the centripetal force under the load that is left to them;
 * rear ones carry theirs and all of the drive, in a friction circle, under the load that
   the acceleration moves onto them;
-* all four brake and turn in one friction circle.
+* all four brake and turn in one friction circle, as far as the rear ones, under the load
+  that braking leaves to them, hold the bend.
 
 Slip angles cost nothing here, and the car turns in and out of corners at once: a driver
 comes near this lap.
@@ -67,10 +68,12 @@ def _drives(square: float, bend: float, car: Array) -> float:
 @_kernel
 def _brakes(square: float, bend: float, car: Array) -> float:
     """Greatest deceleration at a squared speed in a bend."""
-    grip, mass, _, _, _, _, _, brakes, drag, rolling = car
+    grip, mass, front, _, height, _, _, brakes, drag, rolling = car
     across = square * abs(bend)
     left = math.sqrt(max((grip * GRAVITY_M_S2) ** 2 - across * across, 0.0))
-    return min(left, brakes / mass) + (drag * square + rolling) / mass
+    # Braking takes load off the rear tyres, which have their share of the bend to hold.
+    rear = max(GRAVITY_M_S2 - across / grip, 0.0) * front / height
+    return min(left, rear, brakes / mass) + (drag * square + rolling) / mass
 
 
 @_kernel
