@@ -70,6 +70,11 @@ def test_the_careful_driver_knows_circuits_that_nobody_drove_before():
     assert np.median(found.contacts) == 0
 
 
+def test_half_the_substep_changes_a_lap_time_by_less_than_half_a_percent(careful):
+    finer = driven("racing/oval-line", "careful-driver", substeps=10)
+    assert finer.best_lap_s == pytest.approx(careful.best_lap_s, rel=0.005)
+
+
 def test_walls_are_worth_more_than_three_percent_of_a_lap(careful):
     riding = driven("racing/oval-line", "wall-rider")
     assert np.median(riding.best_lap_s) < 0.97 * np.median(careful.best_lap_s)
