@@ -20,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	@rm -rf runs/demo
 	$(BIN)/gamebridge train racing/oval --agent ppo --steps 1500000 --run runs/demo
-	$(BIN)/gamebridge evaluate runs/demo --episodes 10 --record
+	$(BIN)/gamebridge evaluate runs/demo --episodes 10 --record-episodes 2
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -49,6 +49,7 @@ types: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/stepping.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/racing.py
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -94,7 +94,12 @@ def _raw(game_id: str, num_cars: int, **settings: object) -> Callable[[int], int
     import gamebridge
 
     game = gamebridge.make_game(
-        game_id, num_cars, seed=0, wrappers={"guard": "off"}, num_rays=NUM_RAYS, **settings
+        game_id,
+        num_cars,
+        seed=0,
+        wrappers={"guard": "off", "images": None, "action_repeat": 1},
+        num_rays=NUM_RAYS,
+        **settings,
     )
     # Often enough that each circuit was met, and made, before the clock runs.
     for _ in range(8):

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import math
 
-import numba as nb  # noqa: TID253
 import numpy as np
 
 from gamebridge.contract import LAST, MID
 from gamebridge.contract.specs import Array
 from gamebridge_racing import car as cars
 from gamebridge_racing import columns as c
+from gamebridge_racing import kernels
 
 # The constants of a car's build, in the order of `build`.
 (
@@ -69,7 +69,7 @@ _BEND_M = 0.6
 
 # Without NaN and infinity to care for, a third of the time is saved: no value of a car can
 # become either, and the game refuses an action that is.
-_kernel = nb.njit(cache=True, error_model="numpy", fastmath=True)
+_kernel = kernels.kernel(fastmath=True)
 
 
 def build(car: cars.Car) -> Array:

@@ -6,14 +6,17 @@ picture cannot show: speed, steering angle, yaw rate, and whether the car touche
 
 from __future__ import annotations
 
-import numba  # noqa: TID253 - a compiled loop is the point of this module
+from typing import Any
+
 import numpy as np
 
 from gamebridge.contract.specs import Array
+from gamebridge_racing import kernels
 from gamebridge_racing.car import Car
 from gamebridge_racing.drawing import maps
 from gamebridge_racing.roads import tracks
 
+_kernel = kernels.kernel()
 SIZE = 96
 METRES_A_PIXEL = 0.625
 # The pixel in whose middle the car's centre of gravity is.
@@ -126,8 +129,10 @@ def _sprite(car: Car) -> Array:
     return np.array(pixels, np.uint8)
 
 
-@numba.njit(cache=True, nogil=True)
-def _bar(picture, row, columns, start, share, colour):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+@_kernel
+def _bar(
+    picture: Array, row: int, columns: tuple[int, int], start: int, share: float, colour: Any
+) -> None:
     """Fills two rows of a gauge from `start` over a share of its length, -1 to 1.
 
     The last pixel is as bright as it is full, so that little steps can be seen.
@@ -148,8 +153,18 @@ def _bar(picture, row, columns, start, share, colour):  # type: ignore[no-untype
             picture[row + 1, column, channel] = level
 
 
-@numba.njit(cache=True, nogil=True)
-def _draw(out, rows, slots, cars, cells, place, palette, sprite, full):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+@_kernel
+def _draw(
+    out: Array,
+    rows: Array,
+    slots: Array,
+    cars: tuple[Array, ...],
+    cells: Array,
+    place: tuple[float, float, float],
+    palette: Array,
+    sprite: Array,
+    full: tuple[float, ...],
+) -> int:
     """Draws rows that share a map; returns how many."""
     height, width = cells.shape
     left_m, low_m, cell_m = place

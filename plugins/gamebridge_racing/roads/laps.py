@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import math
 
-import numba as nb  # noqa: TID253 -- the passes are loops by nature
 import numpy as np
 
 from gamebridge.contract.specs import Array
+from gamebridge_racing import kernels
 from gamebridge_racing.car import GRAVITY_M_S2, Car
 
-# Plain division: what is divided by is above 0, and asking costs a third of the time.
-_kernel = nb.njit(cache=True, error_model="numpy")
+_kernel = kernels.kernel()
 # Squared speeds that cars keep between, in m^2/s^2.
 _SLOWEST, _FASTEST = 1e-2, 1e5
 # A car turns in and out over about its own length and more: it feels the curvature averaged

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import math
 
-import numba as nb  # noqa: TID253 -- factors of a banded matrix are loops by nature
 import numpy as np
 
 from gamebridge.contract.specs import Array
+from gamebridge_racing import kernels
 
-# Plain division: what is divided by is above 0.
-_kernel = nb.njit(cache=True, error_model="numpy")
+_kernel = kernels.kernel()
 MAX_STEPS = 60
 # Diagonals of the matrix below the main one, once it is numbered to both sides.
 BAND = 4
