@@ -70,15 +70,17 @@ class Car:
         """Refuses what is no car.
 
         Raises:
-          ValueError: a value is not above 0; or not within [0, 1], where it is a share.
+          ValueError: a value is more than ten times its default or less than a tenth of it; or
+            not within [0, 1], where it is a share.
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            default: float = getattr(type(self), field.name)
+            low, high = default / 10, default * 10
             if field.name in ("traction_control", "wall_restitution", "wall_friction"):
-                if not 0 <= value <= 1:
-                    raise ValueError(f"{field.name} is {value}; expected 0 to 1.")
-            elif not value > 0:
-                raise ValueError(f"{field.name} is {value}; expected more than 0.")
+                low, high = 0.0, 1.0
+            if not low <= value <= high:
+                raise ValueError(f"{field.name} is {value}; expected {low:g} to {high:g}.")
 
     @property
     def wheelbase_m(self) -> float:

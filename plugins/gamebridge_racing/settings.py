@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from gamebridge_racing import car as cars
 
@@ -116,16 +116,19 @@ class Racing:
         Raises:
           ValueError: names the setting.
         """
-        for name in ("episode_s", "step_s", "ray_reach_m", "ray_field_deg"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected more than 0.")
-        for name in ("start_speed_m_s", "laps", "crash_speed_m_s", "stuck_s"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected 0 or more.")
-        if not 1 <= self.num_rays <= 1000:
-            raise ValueError(f"num_rays is {self.num_rays}; expected 1 to 1000.")
+        # Above what anybody drives, and below what overflows or takes for ever.
+        _within(self, "step_s", 0.001, 1.0)
+        _within(self, "episode_s", self.step_s, 1e6)
+        _within(self, "substeps", 1, 1_000)
+        _within(self, "start_speed_m_s", 0.0, 100.0)
+        _within(self, "laps", 0, 1_000_000)
+        _within(self, "crash_speed_m_s", 0.0, 1_000.0)
+        _within(self, "stuck_s", 0.0, 1e6)
+        _within(self, "num_rays", 1, 1_000)
+        _within(self, "ray_field_deg", 1.0, 360.0)
+        _within(self, "ray_reach_m", 1.0, 10_000.0)
         # Beyond this the tyres' forces overshoot within a step at walking pace.
-        if self.substeps < 1 or self.step_s / self.substeps > 0.0125:
+        if self.step_s / self.substeps > 0.0125:
             raise ValueError(
                 f"substeps is {self.substeps} for a step_s of {self.step_s}; expected at least "
                 f"{max(1, round(self.step_s / 0.01))}, so that one is about 0.01 s."
@@ -154,8 +157,9 @@ class Oval(Racing):
           ValueError: names the setting.
         """
         super().__post_init__()
-        if not self.straight_m >= 0:
-            raise ValueError(f"straight_m is {self.straight_m}; expected 0 or more.")
+        _within(self, "straight_m", 0.0, 10_000.0)
+        _within(self, "radius_m", 2.0, 2_000.0)
+        _within(self, "track_width_m", 2.0, 100.0)
         if not self.track_width_m > self.car.width_m:
             raise ValueError(
                 f"track_width_m is {self.track_width_m}; expected more than the car's "
@@ -187,8 +191,7 @@ class Random(Racing):
           ValueError: names the setting.
         """
         super().__post_init__()
-        if not 1 <= self.num_circuits <= 1_000_000:
-            raise ValueError(f"num_circuits is {self.num_circuits}; expected 1 to 1,000,000.")
+        _within(self, "num_circuits", 1, 1_000_000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,3 +206,9 @@ class Circuit(Racing):
 
     episode_s: float = 300.0
     path: str = ""
+
+
+def _within(settings: Any, name: str, least: float, greatest: float) -> None:
+    value = getattr(settings, name)
+    if not least <= value <= greatest:
+        raise ValueError(f"{name} is {value}; expected {least:g} to {greatest:g}.")
