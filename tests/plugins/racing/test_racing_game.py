@@ -263,6 +263,10 @@ def test_there_is_no_picture_unless_it_was_asked_for():
     ("chosen", "words"),
     [
         ({"substeps": 2}, "substeps is 2"),
+        ({"substeps": 10**8}, "substeps is 100000000; expected 1 to 1000"),
+        ({"step_s": 1e-9}, "step_s is 1e-09"),
+        ({"radius_m": 1e9}, "radius_m is 1000000000.0; expected 2 to 2000"),
+        ({"start_speed_m_s": float("nan")}, "start_speed_m_s is nan"),
         ({"num_rays": 0}, "num_rays is 0"),
         ({"episode_s": 0.0}, "episode_s is 0.0"),
         ({"stuck_s": -1.0}, "stuck_s is -1.0"),
