@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
+from gamebridge import errors
 from gamebridge_racing import garage, settings
 from gamebridge_racing.roads import procedural, tracks
 
@@ -29,4 +30,10 @@ def choose(chosen: settings.Racing) -> garage.Choice:
     from gamebridge_racing.roads import circuits
 
     path = pathlib.Path(chosen.path) if chosen.path else _EXAMPLE
-    return garage.always(circuits.read(path))
+    track = circuits.read(path)
+    if track.width_m.min() <= chosen.car.width_m:
+        raise errors.ConfigError(
+            f"{path}: the walls are {track.width_m.min():.2f} m apart at the narrowest place; "
+            f"expected more than the car's {chosen.car.width_m:g} m. Widen the track."
+        )
+    return garage.always(track)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from typing import Any, Literal
 
 from gamebridge_racing import car as cars
@@ -10,6 +11,13 @@ from gamebridge_racing import car as cars
 View = Literal["lidar", "pixels", "line"]
 Actions = Literal["continuous", "discrete"]
 Camera = Literal["follow", "track"]
+
+
+# Before the classes: their own defaults are checked as they are made.
+def _within(settings: Any, name: str, least: float, greatest: float) -> None:
+    value = getattr(settings, name)
+    if not least <= value <= greatest:
+        raise ValueError(f"{name} is {value}; expected {least:g} to {greatest:g}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +38,15 @@ class Reward:
     impulse: float = 5.0
     time: float = 1.0
     stuck: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuses weights that no learner survives.
+
+        Raises:
+          ValueError: names the weight.
+        """
+        for field in dataclasses.fields(self):
+            _within(self, field.name, -1e6, 1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,18 +72,19 @@ class Randomisation:
         """Refuses ranges that are none.
 
         Raises:
-          ValueError: a range that ends before it begins, a factor that is not above 0, or a
-            negative delay or noise.
+          ValueError: a range that ends before it begins, a factor beyond ten times or a
+            tenth, or a delay or noise that is negative or absurd.
         """
         for name in ("grip", "mass", "power"):
             low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ValueError(f"{name} is [{low}, {high}]; expected 0 < least <= greatest.")
+            if not 0.1 <= low <= high <= 10:
+                raise ValueError(
+                    f"{name} is [{low:g}, {high:g}]; expected 0.1 <= least <= greatest <= 10."
+                )
         low, high = self.delay_steps
         if not 0 <= low <= high <= 100:
             raise ValueError(f"delay_steps is [{low}, {high}]; expected 0 <= least <= greatest.")
-        if not self.sensor_noise >= 0:
-            raise ValueError(f"sensor_noise is {self.sensor_noise}; expected 0 or more.")
+        _within(self, "sensor_noise", 0.0, 10.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,14 +219,22 @@ class Circuit(Racing):
     Attributes:
       path: a CSV file of x_m, y_m, w_tr_right_m, w_tr_left_m: points of a closed line in
         the order in which they are driven, and how far the walls are to either side. By
-        default a circuit of 594 m, as an example of the form.
+        default a circuit of 594 m, as an example of the form. Kept as an absolute path, so
+        that a run can be resumed from any folder.
     """
 
     episode_s: float = 300.0
     path: str = ""
 
+    def __post_init__(self) -> None:
+        """Makes the path absolute.
 
-def _within(settings: Any, name: str, least: float, greatest: float) -> None:
-    value = getattr(settings, name)
-    if not least <= value <= greatest:
-        raise ValueError(f"{name} is {value}; expected {least:g} to {greatest:g}.")
+        Raises:
+          ValueError: it is no path at all.
+        """
+        super().__post_init__()
+        if not self.path.isprintable():
+            raise ValueError(f"path is {self.path!r}; expected the name of a file.")
+        if self.path:
+            absolute = pathlib.Path(self.path).expanduser().absolute()
+            object.__setattr__(self, "path", str(absolute))

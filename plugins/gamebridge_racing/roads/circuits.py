@@ -127,12 +127,12 @@ def _value(where: str, column: str, cell: str) -> float:
     try:
         value = float(cell)
     except ValueError as error:
-        shown = cell if len(cell) <= 30 else f"{cell[:27]}..."
+        shown = _shown(cell)
         raise errors.ConfigError(
             f"{where}: {column} is {shown!r}; expected a number, in metres."
         ) from error
     if not math.isfinite(value):
-        raise errors.ConfigError(f"{where}: {column} is {cell}; expected a finite number.")
+        raise errors.ConfigError(f"{where}: {column} is {_shown(cell)}; expected a finite number.")
     if abs(value) > MAX_COORDINATE_M:
         raise errors.ConfigError(
             f"{where}: {column} is {value:g}; expected at most {MAX_COORDINATE_M:,.0f}, in metres."
@@ -193,3 +193,8 @@ def _check_spacing(path: pathlib.Path, rows: Array, lines: list[int]) -> None:
 
 def _named() -> str:
     return ", ".join(COLUMNS)
+
+
+def _shown(cell: str) -> str:
+    """A cell's text, short enough for one line."""
+    return cell if len(cell) <= 30 else f"{cell[:27]}..."

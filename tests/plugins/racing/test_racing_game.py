@@ -285,6 +285,8 @@ def test_settings_with_which_nobody_could_drive_are_refused(chosen, words):
     [
         ({"grip": (1.2, 0.8)}, "grip is"),
         ({"power": (0.0, 1.0)}, "power is"),
+        ({"mass": (1.0, 1e300)}, r"mass is \[1, 1e\+300\]"),
+        ({"sensor_noise": 1e6}, "sensor_noise is"),
         ({"delay_steps": (2, 1)}, "delay_steps is"),
         ({"sensor_noise": -0.1}, "sensor_noise is"),
     ],
@@ -335,6 +337,29 @@ def test_a_circuit_is_read_from_the_file_that_settings_name(tmp_path):
         played.reset()
         # A circle of 60 m at the grip of the tyres takes about 14 s.
         assert 12 < played.telemetry()["limit_lap_s"][0] < 17
+
+
+def test_the_path_of_a_circuit_is_kept_so_that_any_folder_finds_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert settings.Circuit(path="my.csv").path == str(tmp_path / "my.csv")
+    assert settings.Circuit().path == ""
+    with pytest.raises(ValueError, match="name of a file"):
+        settings.Circuit(path="a\nb.csv")
+
+
+def test_walls_closer_than_the_car_is_wide_are_refused(tmp_path):
+    corners = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    path = tmp_path / "narrow.csv"
+    path.write_text(
+        "".join(f"{60 * np.cos(a):.3f},{60 * np.sin(a):.3f},0.5,0.5\n" for a in corners)
+    )
+    with pytest.raises(errors.ConfigError, match=r"1\.00 m apart"):
+        gamebridge.make_game("racing/circuit", path=str(path))
+
+
+def test_weights_that_no_learner_survives_are_refused():
+    with pytest.raises(ValueError, match="progress is 1e\\+300"):
+        settings.Reward(progress=1e300)
 
 
 def test_a_circuit_that_is_not_there_is_one_line():
