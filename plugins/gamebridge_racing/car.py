@@ -12,6 +12,8 @@ import dataclasses
 import math
 
 GRAVITY_M_S2 = 9.81
+# Of each default: within these factors the physics was seen to stay finite, one by one.
+_LEAST, _GREATEST = 1 / 2_000, 100.0
 AIR_KG_M3 = 1.225  # dry air at sea level and 15 degrees Celsius (ISO 2533)
 
 
@@ -70,13 +72,13 @@ class Car:
         """Refuses what is no car.
 
         Raises:
-          ValueError: a value is more than ten times its default or less than a tenth of it; or
-            not within [0, 1], where it is a share.
+          ValueError: a value is beyond `_LEAST` or `_GREATEST` times its default; or not
+            within [0, 1], where it is a share.
         """
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             default: float = getattr(type(self), field.name)
-            low, high = default / 10, default * 10
+            low, high = default * _LEAST, default * _GREATEST
             if field.name in ("traction_control", "wall_restitution", "wall_friction"):
                 low, high = 0.0, 1.0
             if not low <= value <= high:

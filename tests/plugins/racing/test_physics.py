@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 from gamebridge_racing import car as cars
-from gamebridge_racing import columns, garage, physics, settings
+from gamebridge_racing import columns, game, garage, physics, settings
 from gamebridge_racing.roads import procedural, tracks
 
 CAR = cars.Car()
@@ -258,6 +259,30 @@ def test_random_numbers_of_the_kernels_are_uniform_and_normal():
 def test_what_is_no_car_is_refused(values, words):
     with pytest.raises(ValueError, match=words):
         cars.Car(**values)
+
+
+SHARES = ("traction_control", "wall_restitution", "wall_friction")
+# A car larger than the oval cannot be on it.
+SIZES = ("length_m", "width_m")
+SCALED = [f for f in dataclasses.fields(CAR) if f.name not in (*SHARES, *SIZES)]
+
+
+@pytest.mark.parametrize("factor", [cars._LEAST, cars._GREATEST])
+@pytest.mark.parametrize("field", SCALED, ids=lambda field: field.name)
+def test_the_most_extreme_cars_stay_finite_and_on_the_road(field, factor):
+    car = dataclasses.replace(CAR, **{field.name: field.default * factor})
+    track = tracks.oval()
+    made = game.RacingGame(4, garage.always(track), settings.Oval(car=car))
+    made.reset()
+    low_x, low_y, high_x, high_y = track.bounds_m()
+    for action in np.random.default_rng(0).uniform(-1, 1, (100, 4, 2)).astype(np.float32):
+        step = made.step(action)
+        assert np.isfinite(step.reward).all()
+        assert np.isfinite(made._cars).all()
+        assert (made._cars[:, columns.X] > low_x).all()
+        assert (made._cars[:, columns.X] < high_x).all()
+        assert (made._cars[:, columns.Y] > low_y).all()
+        assert (made._cars[:, columns.Y] < high_y).all()
 
 
 def test_settings_keep_the_physics_step_short():
