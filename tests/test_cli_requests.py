@@ -87,3 +87,15 @@ def test_settings_that_suit_one_of_the_presets_are_left_to_the_training(file):
     # With the preset for images the replay buffer would be too small, with the one for vectors not.
     request = requests.read({}, str(file), ["agent.warm_up_steps=30000"])
     requests.check(request, api.discover())
+
+
+def test_settings_of_the_game_alone_can_be_given_to_an_evaluation():
+    given = requests.game_settings(["game.path=my.csv", "game.car.grip=0.9"])
+    assert given == {"path": "my.csv", "car": {"grip": 0.9}}
+    assert requests.game_settings([]) == {}
+
+
+@pytest.mark.parametrize("assignment", ["agent.gamma=0.9", "game=3"])
+def test_settings_of_anything_else_are_refused_in_an_evaluation(assignment):
+    with pytest.raises(errors.ConfigError, match=r"expected game\.KEY=VALUE"):
+        requests.game_settings([assignment])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 
+import av
 import numpy as np
 import pytest
 
@@ -132,3 +133,27 @@ def test_they_are_trained_and_evaluated_like_any_agent(agent, tmp_path):
     )  # fmt: skip
     result = gamebridge.evaluate(run, episodes=2)
     assert len(result.episodes) == 2
+
+
+def test_a_game_suggests_slots_and_training_settings_and_flags_overrule_them(tmp_path):
+    plan = gamebridge.train(
+        "racing/oval-line", "careful-driver", steps=64, run=tmp_path / "suggested",
+        settings={"training": {"validation_episodes": 0}},
+    ).plan()  # fmt: skip
+    assert plan.run.num_slots == 32
+    assert plan.training["checkpoint_interval_steps"] == 400_000
+    assert plan.training["validation_episodes"] == 0
+
+
+def test_a_policy_is_judged_under_other_settings_and_filmed_at_the_games_own_speed(tmp_path):
+    run = gamebridge.train(
+        "racing/oval-line", "careful-driver", steps=64, run=tmp_path / "run", num_slots=1,
+        settings={"game": {"episode_s": 9.0}, "training": {"validation_episodes": 0}},
+    )  # fmt: skip
+    result = gamebridge.evaluate(run, 1, record=1, settings={"episode_s": 0.5, "laps": 3})
+    assert result.episodes[0].length == 10
+    with av.open(result.videos[0].path) as video:
+        assert video.streams.video[0].average_rate == 20
+    assert gamebridge.evaluate(run, 1).episodes[0].length == 180
+    with pytest.raises(errors.ConfigError, match="episode"):
+        gamebridge.evaluate(run, 1, settings={"episodes_s": 0.5})
