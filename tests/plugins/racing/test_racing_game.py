@@ -366,3 +366,16 @@ def test_a_circuit_that_is_not_there_is_one_line():
     with pytest.raises(errors.ConfigError, match=r"nowhere\.csv") as raised:
         gamebridge.make_game("racing/circuit", path="nowhere.csv")
     assert "\n" not in str(raised.value)
+
+
+def test_each_of_many_episodes_has_the_seed_of_the_contract():
+    made = make(num_slots=2)
+    slots = np.asarray([5, 6])
+    made.reset(slots)
+    starts = []
+    for number in range(40):
+        expected = seeding.episode_seeds(slots, np.full(2, number))
+        assert [made._seed(slot) for slot in range(2)] == expected.tolist()
+        starts.append(made._rows.observation.tobytes())
+        made.reset()
+    assert len(set(starts)) == 40
