@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gamebridge.contract import specs
+from gamebridge.contract.specs import Array
 
 
 def split(spec: specs.Spec, action: specs.Nest, num_slots: int, game: str) -> list[Any]:
@@ -40,7 +41,8 @@ def split(spec: specs.Spec, action: specs.Nest, num_slots: int, game: str) -> li
     ]
 
 
-def _column(spec: specs.ArraySpec, value: Any, num_slots: int, game: str) -> list[Any]:
+def checked(spec: specs.ArraySpec, value: Any, num_slots: int, game: str) -> Array:
+    """Returns one leaf of a batch of actions as an array of its spec's dtype; errors as `split`."""
     array = np.asarray(value)
     if array.dtype != spec.dtype:
         if array.dtype.kind not in ("biu" if spec.is_discrete else "biuf"):
@@ -54,5 +56,10 @@ def _column(spec: specs.ArraySpec, value: Any, num_slots: int, game: str) -> lis
             f"{game}: '{spec.name}' has shape {list(array.shape)}, expected "
             f"{[num_slots, *spec.shape]}: one row a slot."
         )
+    return array
+
+
+def _column(spec: specs.ArraySpec, value: Any, num_slots: int, game: str) -> list[Any]:
+    array = checked(spec, value, num_slots, game)
     # A Python int is what a Discrete costs least with.
     return array.tolist() if not spec.shape else list(array.copy())
