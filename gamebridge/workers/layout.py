@@ -1,0 +1,133 @@
+"""`Layout`: where everything of a pool lies in its shared memory.
+
+    [semaphore of all][control of each worker][actions][masks and seeds][rows, set 0][rows, set 1]
+
+Every array is aligned to 64 bytes and holds all slots; a worker has a range of them. Rows
+have two sets that take turns, so that the rows before this step are whole while a worker
+writes the next ones, and can still be told when it dies of that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from typing import Any, List, NamedTuple, Tuple
+
+import numpy as np
+
+from gamebridge.contract import game as games
+from gamebridge.contract import specs
+from gamebridge.workers import semaphores
+
+NUM_SETS = 2
+_ALIGNMENT = 64
+
+# Words of a worker's control block, int64 each.
+COMMAND, ASKED, ANSWERED, STATUS, SET = range(5)
+_NUM_WORDS = 8
+_CONTROL = _NUM_WORDS * 8 + 2 * semaphores.SIZE
+
+# Bits of COMMAND: first the slots of `resets` are reset, then those of `active` stepped.
+RESET, STEP, SEEDED, MASKED, RENDER, CLOSE = (1 << bit for bit in range(6))
+# Values of STATUS.
+DONE, FAILED = range(2)
+
+
+class Control(NamedTuple):
+    """A worker's control block.
+
+    Attributes:
+      words: memoryview of int64; see COMMAND and the names after it.
+      go: posted by the pool when there is a command.
+      done: posted by the worker when it has answered.
+    """
+
+    words: memoryview
+    go: semaphores.Semaphore
+    done: semaphores.Semaphore
+
+
+class Rows(NamedTuple):
+    """One set of rows, arrays [B, ...].
+
+    Attributes:
+      time_step: as a game hands it out.
+      telemetry: by name.
+      is_running: bool [B], whether the slot is in mid-episode after this step.
+    """
+
+    time_step: games.TimeStep
+    telemetry: dict[str, Any]
+    is_running: Any
+
+
+class Layout:
+    """Arrays over a pool's memory; made by pool and worker alike, from the same specs."""
+
+    def __init__(
+        self,
+        observation_spec: specs.Spec,
+        action_spec: specs.Spec,
+        telemetry_spec: dict[str, specs.TelemetrySpec],
+        num_slots: int,
+        num_workers: int,
+    ) -> None:
+        """Lays out the arrays; `size` tells how many bytes they take."""
+        self._num_slots = num_slots
+        self._num_workers = num_workers
+        self._specs = (observation_spec, action_spec, telemetry_spec)
+        self.size = self._place(None)
+
+    def map(self, fd: int) -> None:
+        """Maps the memory, which must be `size` bytes long, and makes the arrays."""
+        memory = mmap.mmap(fd, self.size)
+        self._place(memory)
+
+    def _place(self, memory: mmap.mmap | None) -> int:
+        observation_spec, action_spec, telemetry_spec = self._specs
+        num_slots = self._num_slots
+        offset = 0
+
+        def array(shape: Tuple[int, ...], dtype: Any) -> Any:
+            nonlocal offset
+            start = offset
+            dtype = np.dtype(dtype)
+            count = int(np.prod((num_slots, *shape), dtype=np.int64))
+            offset += -(-count * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT
+            if memory is None:
+                return None
+            flat = np.frombuffer(memory, dtype, count, start)
+            return flat.reshape((num_slots, *shape))
+
+        def nest(spec: specs.Spec) -> Any:
+            return specs.map_leaves(lambda leaf: array(leaf.shape, leaf.dtype), spec)
+
+        self.controls: List[Control] = []
+        offset += semaphores.SIZE
+        if memory is not None:
+            base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+            self.any_done = semaphores.Semaphore(base)
+        for _ in range(self._num_workers):
+            if memory is not None:
+                address = base + offset
+                words = memoryview(memory)[offset : offset + _NUM_WORDS * 8].cast("q")
+                first = address + _NUM_WORDS * 8
+                pair = [semaphores.Semaphore(first + i * semaphores.SIZE) for i in range(2)]
+                self.controls.append(Control(words, *pair))
+            offset += _CONTROL
+        self.action = nest(action_spec)
+        self.active = array((), np.bool_)
+        self.resets = array((), np.bool_)
+        self.seeds = array((), np.int64)
+        self.sets: List[Rows] = []
+        for _ in range(NUM_SETS):
+            heads = [array((), dtype) for dtype in (np.int32, np.float32, np.float32)]
+            valid = array((), np.bool_)
+            is_running = array((), np.bool_)
+            observation = nest(observation_spec)
+            telemetry = {
+                name: array((), telemetry_spec[name].dtype) for name in sorted(telemetry_spec)
+            }
+            time_step = games.TimeStep(*heads, observation, valid)
+            self.sets.append(Rows(time_step, telemetry, is_running))
+        return offset

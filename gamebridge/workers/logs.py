@@ -1,0 +1,129 @@
+"""`Log`: what children write to their stdout and stderr, read so that none is ever held up.
+
+The newest lines are kept for error messages; all go to this module's logger, but for a
+child that floods: it is named once, and what it writes beyond a limit is dropped.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import selectors
+import threading
+import time
+
+_LOG = logging.getLogger(__name__)
+
+_KEPT_LINES = 20
+_LONGEST_LINE = 2_000
+_FLOOD_BYTES = 64 * 1024  # within a second
+_READ_BYTES = 1 << 16
+
+
+class Log:
+    """Reads the pipes of several children in one thread."""
+
+    def __init__(self) -> None:
+        """Starts the thread."""
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._read, name="gamebridge-logs", daemon=True)
+        self._thread.start()
+
+    def open(self, label: str) -> Child:
+        """Returns a child's log, whose `write_fd` is to be given to it as stdout and stderr."""
+        read_fd, write_fd = os.pipe()
+        child = Child(label, write_fd)
+        os.set_blocking(read_fd, False)
+        with self._lock:
+            self._selector.register(read_fd, selectors.EVENT_READ, child)
+        os.write(self._wake_write, b"\0")
+        return child
+
+    def close(self) -> None:
+        """Ends the thread and closes all pipes. May be called twice."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        os.write(self._wake_write, b"\0")
+        self._thread.join(timeout=5)
+        os.close(self._wake_write)
+
+    def _read(self) -> None:
+        while not self._is_closed:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    os.read(key.fd, _READ_BYTES)
+                    continue
+                try:
+                    data = os.read(key.fd, _READ_BYTES)
+                except BlockingIOError:
+                    continue
+                key.data.take(data)
+                if not data:
+                    with self._lock:
+                        self._selector.unregister(key.fd)
+                    os.close(key.fd)
+        with self._lock:
+            for key in list(self._selector.get_map().values()):
+                os.close(key.fd)
+            self._selector.close()
+
+
+class Child:
+    """What one child wrote.
+
+    Attributes:
+      write_fd: the pipe's end for the child; to be closed here once it has it.
+    """
+
+    def __init__(self, label: str, write_fd: int) -> None:
+        """Starts empty; `label` names the child in the log."""
+        self.write_fd = write_fd
+        self._label = label
+        self._lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
+        self._rest = b""
+        self._second = 0
+        self._num_bytes = 0
+        self._is_flooding = False
+
+    def tail(self) -> list[str]:
+        """Returns the newest lines, the oldest of them first."""
+        return list(self._lines)
+
+    def take(self, data: bytes) -> None:
+        """Takes what was read, at most some KiB; nothing means the child has ended."""
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        if not data and self._rest:
+            whole, self._rest = [self._rest], b""
+        if len(self._rest) > _LONGEST_LINE:
+            whole, self._rest = [*whole, self._rest], b""
+        is_dropped = self._is_flood(len(data))
+        for raw in whole[-_KEPT_LINES:] if is_dropped else whole:
+            line = raw[:_LONGEST_LINE].decode("utf-8", "replace").rstrip()
+            if line:
+                self._lines.append(line)
+                if not is_dropped:
+                    _LOG.info("%s: %s", self._label, line)
+
+    def _is_flood(self, num_bytes: int) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._num_bytes = second, 0
+        self._num_bytes += num_bytes
+        if self._num_bytes <= _FLOOD_BYTES:
+            return False
+        if not self._is_flooding:
+            self._is_flooding = True
+            _LOG.warning(
+                "%s floods its output: more than %d KiB in a second. The newest lines are kept "
+                "for error messages, the rest is dropped. Let the game write less.",
+                self._label,
+                _FLOOD_BYTES // 1024,
+            )
+        return True

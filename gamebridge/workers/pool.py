@@ -1,0 +1,285 @@
+"""`Pool`: a Game whose slots are played by worker processes, all together at each step.
+
+A step writes the actions into shared memory, wakes every worker once and waits for each
+once; the rows that it hands out are those the workers wrote. Nothing is pickled.
+
+A worker that is lost (it died, hung, raised or broke its specs) is replaced within its
+budget. Its slots give LAST, truncated, with their last observation; invalid rows while
+there is no game; then FIRST of an episode that they have not played before. The other
+slots go on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gamebridge import errors
+from gamebridge.contract import game as games
+from gamebridge.contract import specs
+from gamebridge.contract.specs import Array
+from gamebridge.workers import desks, processes, staffs, stations
+from gamebridge.workers import layout as layouts
+
+# How long a step waits where all that it was asked for is being replaced.
+_PATIENCE_S = 0.1
+
+
+class Pool(games.Game):
+    """Plays a game in worker processes; see this module.
+
+    Attributes:
+      images_are_left: see `Staff`.
+    """
+
+    def __init__(self, order: staffs.Order) -> None:
+        """Starts the workers; errors are those of `Staff`."""
+        self._staff = staff = staffs.Staff(order)
+        self._supervision = order.supervision
+        self.name = order.origin.game_id
+        self.num_slots = order.num_slots
+        self.can_hold = staff.can_hold
+        self.steps_per_s = staff.steps_per_s
+        self.images_are_left = staff.images_are_left
+        self._layout = staff.layout
+        self._actions = desks.ActionDesk(staff.action_spec, staff.layout.action, self.name)
+        self._states = desks.SlotStates(self.num_slots)
+        self._set = 0
+        self._num_steps = 0
+        # Whether a step needs more than waking everybody up.
+        self._is_odd = True
+        self._is_closed = False
+        self._error: errors.Error | None = None
+        self._all = np.ones(self.num_slots, np.bool_)
+        self._none = np.zeros(self.num_slots, np.bool_)
+        self._controls = [
+            (station.control.words, station.control.done, station) for station in staff.stations
+        ]
+
+    @property
+    def num_restarts(self) -> int:
+        """How many workers were replaced."""
+        return sum(station.num_restarts for station in self._staff.stations)
+
+    def observation_spec(self) -> specs.Spec:
+        """The game's."""
+        return self._staff.observation_spec
+
+    def action_spec(self) -> specs.Spec:
+        """The game's."""
+        return self._staff.action_spec
+
+    def telemetry_spec(self) -> dict[str, specs.TelemetrySpec]:
+        """The game's."""
+        return self._staff.telemetry_spec
+
+    def reset(self, seeds: Array | None = None, slots: Array | None = None) -> games.TimeStep:
+        """See `Game`. Waits until a worker that is being replaced is there again.
+
+        Raises:
+          ValueError: `seeds` is not int [B] or `slots` not bool [B].
+          PlayerError: a worker was lost, and no replacement is left in its budget.
+          GameError: the game raised, where `supervision.on_error` is "stop".
+        """
+        self._check_open()
+        named = self._named("slots", slots)
+        if seeds is not None:
+            self._states.reseed(desks.checked_seeds(seeds, self.num_slots, self.name), named)
+        # Those that were played go on with their next episode; the others have seeds of their own.
+        played = named & ~self._states.is_fresh
+        self._states.is_lost[named] = False
+        self._await_stations(named)
+        if played.any():
+            self._play(played, is_reset=True)
+        # Of a worker that was lost on the way, another one is asked.
+        while (named & self._states.is_fresh).any():
+            fresh = named & self._states.is_fresh
+            self._states.is_lost[fresh] = False
+            self._await_stations(fresh)
+            self._play(fresh, is_reset=True)
+        return self._layout.sets[self._set].time_step
+
+    def step(self, action: specs.Nest, active: Array | None = None) -> games.TimeStep:
+        """See `Game`.
+
+        Raises:
+          TypeError, ValueError: the action does not fit its spec, or `active` is not bool [B].
+          PlayerError: a worker was lost, and no replacement is left in its budget.
+          GameError: the game raised, where `supervision.on_error` is "stop".
+        """
+        self._check_open()
+        self._actions.write(action)
+        self._num_steps += 1
+        if self._is_odd or active is not None:
+            self._play(self._named("active", active), is_reset=False)
+            return self._layout.sets[self._set].time_step
+        # All is well: everybody is woken up once and waited for once.
+        self._set = index = 1 - self._set
+        self._is_odd = True
+        for _, _, station in self._controls:
+            station.ask(layouts.STEP, index)
+        for words, done, station in self._controls:
+            if (
+                not done.wait_for(_PATIENCE_S)
+                or words[layouts.ANSWERED] != station.asked
+                or words[layouts.STATUS] != layouts.DONE
+            ):
+                self._settle(self._staff.stations, self._all, self._none, index)
+                break
+        else:
+            self._is_odd = False
+        return self._layout.sets[index].time_step
+
+    def telemetry(self) -> dict[str, Array]:
+        """The game's."""
+        return self._layout.sets[self._set].telemetry
+
+    def render(self, slot: int = 0) -> Array | None:
+        """See `Game`; None, too, while the slot's worker is being replaced."""
+        self._check_open()
+        for station in self._staff.stations:
+            if station.slots.start <= slot < station.slots.stop and station.stage == "up":
+                try:
+                    picture: Array | None = station.picture(slot - station.slots.start)
+                    return picture
+                except processes.Lost as lost:
+                    self._lose(station, lost, self._none, self._layout.sets[self._set])
+        self._raise()
+        return None
+
+    def close(self) -> None:
+        """Ends all workers. May be called twice."""
+        self._is_closed = True
+        self._staff.close()
+
+    def _play(self, named: Array, *, is_reset: bool) -> None:
+        """Resets or steps the slots named, whatever the state of their stations."""
+        self._finish_interrupted()
+        layout, states = self._layout, self._states
+        wanted = named & ~states.is_lost
+        is_hopeless = not np.any(named & states.is_lost) and not np.any(wanted & self._are_up())
+        for station in self._staff.stations:
+            if station.stage != "up":
+                self._bring_up(station, _PATIENCE_S if is_hopeless else 0.0)
+        due = wanted & states.is_fresh
+        resets = wanted if is_reset else due
+        layout.resets[...] = resets
+        layout.active[...] = wanted & ~resets
+        layout.seeds[...] = states.seeds
+        before, index = self._set, 1 - self._set
+        asked = []
+        for station in self._staff.stations:
+            mine = station.slots
+            command = 0
+            if resets[mine].any():
+                command |= layouts.RESET | (layouts.SEEDED if due[mine].any() else 0)
+            if layout.active[mine].any():
+                command |= layouts.STEP | layouts.MASKED
+            if station.stage == "up" and command:
+                asked.append(station)
+                station.ask(command, index)
+            else:
+                desks.copy_rows(layout.sets[before], layout.sets[index], mine)
+        self._set = index
+        self._settle(asked, named, resets, index)
+
+    def _settle(
+        self, asked: Sequence[stations.Station], named: Array, resets: Array, index: int
+    ) -> None:
+        """Waits for the stations that were asked, and sets right the rows that are not theirs."""
+        layout, states = self._layout, self._states
+        before, after = layout.sets[1 - index], layout.sets[index]
+        is_kept = ~named | states.is_lost
+        for station in asked:
+            mine = station.slots
+            try:
+                if not station.has_answered():
+                    station.wait()
+            except processes.Lost as lost:
+                self._lose(station, lost, resets, before)
+                desks.copy_rows(before, after, mine)
+                continue
+            states.is_fresh[mine] &= ~resets[mine]
+            if is_kept[mine].any():
+                desks.copy_rows(before, after, mine.start + np.flatnonzero(is_kept[mine]))
+        ended = named & states.is_lost
+        if ended.any():
+            desks.truncate_rows(after, self.telemetry_spec(), ended)
+            states.is_lost[ended] = False
+        after.time_step.valid[named & ~ended & ~self._are_up()] = False
+        self._is_odd = bool(
+            states.is_fresh.any()
+            or states.is_lost.any()
+            or any(station.stage != "up" for station in self._staff.stations)
+        )
+        self._raise()
+
+    def _lose(
+        self,
+        station: stations.Station,
+        lost: processes.Lost,
+        resets: Array,
+        before: layouts.Rows,
+    ) -> None:
+        """Takes note of a lost worker; the error that ends all is raised later, by `_raise`."""
+        mine = station.slots
+        # An episode that was being left by a reset is not missed.
+        is_running = before.is_running[mine] & ~resets[mine]
+        self._states.lose(mine, is_running, station.num_restarts)
+        self._is_odd = True
+        error: errors.Error | None = None
+        if lost.report is not None and self._supervision.on_error == "stop":
+            error = lost.error() or errors.GameError(
+                f"{station.label} {lost} at step {self._num_steps}. Mend the game, or set "
+                "supervision.on_error=replace."
+            )
+            station.close(0)
+        else:
+            error = station.fail(lost, f"step {self._num_steps}")
+        self._error = self._error or error
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            self.close()
+            raise error
+
+    def _bring_up(self, station: stations.Station, timeout_s: float) -> None:
+        try:
+            station.advance(timeout_s)
+        except processes.Lost as lost:
+            self._error = self._error or station.fail(lost, f"step {self._num_steps}")
+        self._raise()
+
+    def _await_stations(self, named: Array) -> None:
+        for station in self._staff.stations:
+            while named[station.slots].any() and station.stage != "up":
+                self._bring_up(station, _PATIENCE_S)
+
+    def _finish_interrupted(self) -> None:
+        """Waits for answers to a step that an exception, such as Ctrl-C, broke off."""
+        after, before = self._layout.sets[self._set], self._layout.sets[1 - self._set]
+        for station in self._staff.stations:
+            try:
+                if station.stage == "up" and not station.has_answered():
+                    station.wait()
+            except processes.Lost as lost:
+                self._lose(station, lost, self._none, before)
+                desks.copy_rows(before, after, station.slots)
+        self._raise()
+
+    def _are_up(self) -> Array:
+        up = np.zeros(self.num_slots, np.bool_)
+        for station in self._staff.stations:
+            up[station.slots] = station.stage == "up"
+        return up
+
+    def _named(self, argument: str, mask: Array | None) -> Array:
+        if mask is None:
+            return self._all
+        return desks.checked_mask(argument, mask, self.num_slots, self.name)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError(f"{self.name} is closed: make it anew to play on.")

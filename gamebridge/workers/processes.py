@@ -1,0 +1,204 @@
+"""`Process`: one worker process, as its pool sees it: started, spoken to, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import gamebridge
+from gamebridge import errors
+from gamebridge.workers import channel as channels
+from gamebridge.workers import launching, logs
+
+# What a worker runs: it finds the packages it is to carry, and nothing else beside them.
+_PROGRAM = """
+import json, sys
+from importlib import machinery
+path, folders, channel, memory, parent = json.loads(sys.argv[1])
+if path: sys.path[:] = path
+class Carried:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name in folders: return machinery.PathFinder.find_spec(name, [folders[name]])
+sys.meta_path.insert(0, Carried)
+from gamebridge.workers import worker
+worker.main(channel, memory, parent)
+"""
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PAUSE_S = 0.005
+# What is on its way over a socket is there at once, unless the machine is very busy.
+_MESSAGE_S = 5.0
+
+
+class Lost(Exception):
+    """The worker is gone, or of no use; the message says why.
+
+    Attributes:
+      report: what the worker told of an exception (`worker.report`), if that is why.
+    """
+
+    def __init__(self, message: str, report: Mapping[str, str] | None = None) -> None:
+        """Keeps the report."""
+        super().__init__(message)
+        self.report = report
+
+    def error(self) -> errors.Error | None:
+        """Returns the error of ours that the worker raised, with its traceback as cause."""
+        if self.report is None or not self.report["ours"]:
+            return None
+        error: errors.Error = getattr(errors, self.report["ours"])(self.report["message"])
+        error.__cause__ = RemoteTraceback(self.report["traceback"])
+        return error
+
+
+class RemoteTraceback(Exception):
+    """The text of a traceback in another process; the cause of the error that came of it."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+class Process:
+    """A worker process, from its start to its end."""
+
+    def __init__(self, label: str, python: str, module: str, memory_fd: int, log: logs.Log) -> None:
+        """Starts the process; it will say hello over the channel.
+
+        Args:
+          label: names it in messages, such as "gym/Pong-v5, worker 1".
+          python: the interpreter; "" for this one.
+          module: the module of the game's plugin, which is carried along.
+          memory_fd: the pool's shared memory.
+          log: takes what it writes.
+
+        Raises:
+          ConfigError: the interpreter is not there or cannot be run.
+        """
+        self.label = label
+        ours, theirs = socket.socketpair()
+        self._channel = channels.Channel(ours)
+        self._output = log.open(label)
+        is_same = python in ("", sys.executable)
+        arguments = [
+            [entry or os.getcwd() for entry in sys.path] if is_same else None,
+            {} if is_same else _carried(module),
+            theirs.fileno(),
+            memory_fd,
+            os.getpid(),
+        ]
+        command = [python or sys.executable, "-c", _PROGRAM, json.dumps(arguments)]
+        environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
+        if not is_same:
+            # They are about the environment of this Python, not of that one.
+            for name in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"):
+                environment.pop(name, None)
+        try:
+            self._child = launching.launch(
+                lambda: subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._output.write_fd,
+                    stderr=self._output.write_fd,
+                    env=environment,
+                    pass_fds=(theirs.fileno(), memory_fd),
+                    start_new_session=True,
+                )
+            )
+        except OSError as error:
+            self._channel.close()
+            raise errors.ConfigError(
+                f"The Python {command[0]} cannot be run: {error.strerror}. Expected an "
+                "interpreter, such as /path/to/venv/bin/python."
+            ) from error
+        finally:
+            theirs.close()
+            os.close(self._output.write_fd)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is its group's too."""
+        return self._child.pid
+
+    def tail(self) -> list[str]:
+        """The newest lines that it wrote."""
+        return self._output.tail()
+
+    def tell(self, message: Any) -> None:
+        """Sends a message of plain values.
+
+        Raises:
+          Lost: the process is gone.
+        """
+        try:
+            self._channel.send(message)
+        except channels.Closed:
+            raise Lost(self.ending()) from None
+
+    def hear(self, timeout_s: float) -> tuple[Any, bytes] | None:
+        """Returns the next message and its bytes; None where none comes within `timeout_s`.
+
+        Raises:
+          Lost: the process is gone, or tells of an exception.
+        """
+        if timeout_s <= 0 and not self._channel.is_ready():
+            return None
+        try:
+            message, payload = self._channel.receive(max(timeout_s, _MESSAGE_S))
+        except TimeoutError:
+            return None
+        except channels.Closed:
+            raise Lost(self.ending()) from None
+        if isinstance(message, dict) and "failed" in message:
+            report = message["failed"]
+            raise Lost(f"raised {report['kind']}: {report['message']}", report)
+        return message, payload
+
+    def is_alive(self) -> bool:
+        """Whether it runs; one that has ended stays a zombie until `end`."""
+        waited = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return self._child.returncode is None and os.waitid(os.P_PID, self.pid, waited) is None
+
+    def ending(self) -> str:
+        """Says how it ended, waiting a moment for that where it is about to."""
+        until_s = time.monotonic() + _MESSAGE_S
+        while self.is_alive():
+            if time.monotonic() > until_s:
+                return "closed its channel"
+            time.sleep(_PAUSE_S)
+        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if found is None or found.si_code == os.CLD_EXITED:
+            return f"exited with code {found.si_status if found else self._child.returncode}"
+        return f"was killed by {signal.Signals(found.si_status).name}"
+
+    def end(self, timeout_s: float) -> None:
+        """Waits so long for its end, then kills it and whatever it started. May be called twice."""
+        until_s = time.monotonic() + timeout_s
+        while self.is_alive() and time.monotonic() < until_s:
+            time.sleep(_PAUSE_S)
+        if self._child.returncode is None:
+            # Before the process is reaped: its id is still its group's own.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._child.wait()
+        self._channel.close()
+
+
+def _carried(module: str) -> dict[str, str]:
+    """Returns the packages that a worker in another Python needs, with the folders they lie in."""
+    package = pathlib.Path(gamebridge.__file__).resolve().parent
+    folders = {"gamebridge": str(package.parent)}
+    top = module.partition(".")[0]
+    file = getattr(sys.modules.get(top), "__file__", None)
+    if file is not None:
+        path = pathlib.Path(file).resolve()
+        folders[top] = str(path.parent.parent if path.stem == "__init__" else path.parent)
+    return folders

@@ -1,0 +1,187 @@
+"""`Staff`: the stations of a pool, the memory they share, their start and their end."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from gamebridge import errors
+from gamebridge.wrappers.settings import WrapperSettings
+from gamebridge.workers import layout as layouts
+from gamebridge.workers import logs, processes, stations, values
+from gamebridge.workers.origins import Origin
+from gamebridge.workers.settings import SupervisionSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What a pool is made for.
+
+    Attributes:
+      origin: where the game's record comes from.
+      settings: an instance of the record's settings class.
+      wrappers: which wrappers the game gets, in the workers.
+      num_slots: B.
+      shares: how many slots each worker gets; their sum is B.
+      picture: whether `render` will be called.
+      python: the interpreter; "" for this one.
+      supervision: time limits and budget.
+    """
+
+    origin: Origin
+    settings: Any
+    wrappers: WrapperSettings
+    num_slots: int
+    shares: tuple[int, ...]
+    picture: bool = False
+    python: str = ""
+    supervision: SupervisionSettings = SupervisionSettings()
+
+
+def even_shares(num_slots: int, num_workers: int) -> tuple[int, ...]:
+    """Returns how many slots each of so many workers gets, none more than one above another."""
+    least, over = divmod(num_slots, num_workers)
+    return tuple(least + (index < over) for index in range(num_workers))
+
+
+class Staff:
+    """Starts all stations at once; see `Order`.
+
+    Attributes:
+      stations: one a worker.
+      layout: the arrays in shared memory.
+      observation_spec, action_spec, telemetry_spec, steps_per_s, can_hold: the game's.
+      images_are_left: whether image wrappers were asked for that the workers cannot apply,
+        having no cv2: frames come as the game gives them.
+    """
+
+    def __init__(self, order: Order, *, is_asynchronous: bool = False) -> None:
+        """Starts the workers and waits until all are up.
+
+        Raises:
+          ConfigError: the interpreter cannot be run.
+          Error: a game could not be made; what its worker raised, as in this process.
+          PlayerError: a worker ended or was too slow.
+        """
+        self._log = logs.Log()
+        self._memory_fd = os.memfd_create("gamebridge-pool", os.MFD_CLOEXEC)
+        self.stations: list[stations.Station] = []
+        self.images_are_left = False
+        self._order = order
+        # Also where nobody closes the pool: at the end of the process at the latest.
+        self._finish = weakref.finalize(
+            self, _close, self.stations, self._log, self._memory_fd, order.supervision
+        )
+        try:
+            self._start(order, is_asynchronous=is_asynchronous)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, order: Order, *, is_asynchronous: bool) -> None:
+        job = stations.Job(
+            order.origin.game_id,
+            order.origin.module,
+            order.python,
+            self._wanted,
+            self._memory_fd,
+            order.supervision,
+            self._log,
+        )
+        first = 0
+        for index, share in enumerate(order.shares):
+            slots = slice(first, first + share)
+            self.stations.append(stations.Station(job, index, slots))
+            first += share
+        self._advance_all()
+        made = self.stations[0].made or {}
+        if any(station.made != made for station in self.stations):
+            raise errors.GameError(
+                f"{order.origin.game_id}: the workers made games of different specs. Let the game "
+                "have the same specs whenever it is made."
+            )
+        self.observation_spec = values.unpack_spec(made["observation"])
+        self.action_spec = values.unpack_spec(made["action"])
+        self.telemetry_spec = values.unpack_telemetry(made["telemetry"])
+        self.steps_per_s: float | None = made["steps_per_s"]
+        self.can_hold: bool = made["can_hold"]
+        self.layout = layouts.Layout(
+            self.observation_spec,
+            self.action_spec,
+            self.telemetry_spec,
+            order.num_slots,
+            len(order.shares),
+        )
+        os.ftruncate(self._memory_fd, self.layout.size)
+        self.layout.map(self._memory_fd)
+        self.layout.any_done.clear()
+        for station in self.stations:
+            control = self.layout.controls[station.index]
+            control.done.clear()
+            if is_asynchronous:
+                control = control._replace(done=self.layout.any_done)
+            station.place = stations.Place(
+                control, order.num_slots, len(order.shares), is_asynchronous
+            )
+        self._advance_all()
+
+    def close(self) -> None:
+        """Ends all workers. May be called twice."""
+        self._finish()
+
+    def _advance_all(self) -> None:
+        for station in self.stations:
+            try:
+                while not station.advance(self._order.supervision.start_timeout_s):
+                    pass
+            except processes.Lost as lost:
+                raise _start_error(station, lost) from lost
+
+    def _wanted(self, hello: dict[str, Any]) -> dict[str, Any]:
+        order = self._order
+        wrappers = order.wrappers
+        if wrappers.images is not None and not hello["has_cv2"]:
+            self.images_are_left = True
+            wrappers = dataclasses.replace(wrappers, images=None)
+        return {
+            "origin": values.pack(order.origin),
+            "settings": values.pack(order.settings),
+            "wrappers": values.pack(wrappers),
+            "picture": order.picture,
+            "name": order.origin.game_id,
+        }
+
+
+def _start_error(station: stations.Station, lost: processes.Lost) -> errors.Error:
+    error = lost.error()
+    if error is not None:
+        return error
+    tail = station.process.tail()
+    said = f" It wrote last: {' | '.join(tail[-5:])}" if tail else ""
+    return errors.PlayerError(
+        f"{station.label} {lost} before it could play. Mend the game or the Python it runs in."
+        f"{said}"
+    )
+
+
+def _close(
+    members: Sequence[stations.Station],
+    log: logs.Log,
+    memory_fd: int,
+    supervision: SupervisionSettings,
+) -> None:
+    until_s = time.monotonic() + supervision.close_timeout_s
+    for station in members:
+        if station.stage == "up":
+            station.ask(layouts.CLOSE, 0)
+            continue
+        # It was not playing: there is nothing that it could end in an orderly way.
+        station.close(0)
+    for station in members:
+        station.close(max(0.0, until_s - time.monotonic()))
+    log.close()
+    os.close(memory_fd)

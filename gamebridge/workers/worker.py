@@ -1,0 +1,202 @@
+"""The program of a worker process: makes some slots of a game and plays them on command.
+
+It talks first over the channel (who it is, the game to make, the specs, the layout), then
+by two semaphores and shared memory alone. It ends with its pool: the kernel kills it when
+the thread that started it is gone, even if it is stopped or hangs in native code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+import numpy as np
+
+from gamebridge import contract, errors
+from gamebridge.contract import specs
+from gamebridge.workers import channel as channels
+from gamebridge.workers import layout as layouts
+from gamebridge.workers import values
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(channel_fd: int, memory_fd: int, parent: int) -> None:
+    """Serves one pool until it is told to end.
+
+    Args:
+      channel_fd: one end of the socket pair.
+      memory_fd: the shared memory; it gets its size before it is needed.
+      parent: the process id of the pool's process.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        return  # it died before the line above
+    channel = channels.Channel(socket.socket(fileno=channel_fd))
+    try:
+        _serve(channel, memory_fd)
+    except channels.Closed:
+        pass  # the pool gave up on us
+
+
+def report(error: BaseException) -> dict[str, str]:
+    """Returns what a pool needs to know of an exception."""
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    is_ours = isinstance(error, errors.Error) and hasattr(errors, type(error).__name__)
+    return {
+        "ours": type(error).__name__ if is_ours else "",
+        "kind": type(error).__name__,
+        "message": " ".join(str(error).split())[:2_000],
+        # Sent over a socket before the pool listens: it has to fit its buffer.
+        "traceback": text[-20_000:],
+    }
+
+
+def _serve(channel: channels.Channel, memory_fd: int) -> None:
+    channel.send(
+        {
+            "python": ".".join(map(str, sys.version_info[:3])),
+            "numpy": np.__version__,
+            "has_cv2": importlib.util.find_spec("cv2") is not None,
+        }
+    )
+    wanted, _ = channel.receive()
+    try:
+        game = _make(wanted)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the game is foreign; it is reported
+        channel.send({"failed": report(error)})
+        return
+    if "cv2" in sys.modules:
+        # One thread a worker is what the workers are there for.
+        sys.modules["cv2"].setNumThreads(1)
+    channel.send(
+        {
+            "observation": values.pack_spec(game.observation_spec()),
+            "action": values.pack_spec(game.action_spec()),
+            "telemetry": values.pack_telemetry(game.telemetry_spec()),
+            "steps_per_s": game.steps_per_s,
+            "can_hold": game.can_hold,
+        }
+    )
+    place, _ = channel.receive()
+    layout = layouts.Layout(
+        game.observation_spec(),
+        game.action_spec(),
+        game.telemetry_spec(),
+        place["num_slots"],
+        place["num_workers"],
+    )
+    layout.map(memory_fd)
+    os.close(memory_fd)
+    control = layout.controls[place["index"]]
+    if place["is_asynchronous"]:
+        control = control._replace(done=layout.any_done)
+    channel.send("ready")
+    with game:
+        _play(game, _Desk(game, layout, place["start"]), control, channel)
+
+
+def _make(wanted: dict[str, Any]) -> contract.Game:
+    from gamebridge import assembly
+
+    origin = values.unpack(wanted["origin"])
+    return assembly.assemble(
+        origin.record(),
+        num_slots=wanted["num_slots"],
+        settings=values.unpack(wanted["settings"]),
+        wrappers=values.unpack(wanted["wrappers"]),
+        picture=wanted["picture"],
+        game_id=wanted["name"],
+    )
+
+
+class _Desk:
+    """This worker's part of the pool's arrays."""
+
+    def __init__(self, game: contract.Game, layout: layouts.Layout, start: int) -> None:
+        mine = slice(start, start + game.num_slots)
+
+        def cut(nest: Any) -> Any:
+            return specs.map_leaves(lambda array: array[mine], nest)
+
+        self.action = cut(layout.action)
+        self.active = layout.active[mine]
+        self.resets = layout.resets[mine]
+        self.seeds = layout.seeds[mine]
+        self._game = game
+        self._all_mid = np.full(game.num_slots, contract.MID, np.int32).tobytes()
+        self._all_true = np.ones(game.num_slots, np.bool_).tobytes()
+        self._is_running = np.zeros(game.num_slots, np.bool_)
+        self._sets = []
+        for rows in layout.sets:
+            observation = [array[mine] for array in specs.leaves(rows.time_step.observation)]
+            heads = [array[mine] for array in (*rows.time_step[:3], rows.time_step.valid)]
+            telemetry = {name: array[mine] for name, array in rows.telemetry.items()}
+            self._sets.append((heads, observation, telemetry, rows.is_running[mine]))
+        self._is_nested = not isinstance(game.observation_spec(), specs.ArraySpec)
+
+    def write(self, index: int, time_step: contract.TimeStep) -> None:
+        """Copies what the game says into one set of rows."""
+        heads, rows, telemetry, is_running = self._sets[index]
+        step_type, reward, discount, observation, valid = time_step
+        leaves = specs.leaves(observation) if self._is_nested else (observation,)
+        for target, source in zip(rows, leaves):  # noqa: B905 - Python 3.8 has no `strict`
+            target[...] = source
+        types = step_type.tobytes()
+        heads[0][...] = step_type
+        heads[1][...] = reward
+        heads[2][...] = discount
+        heads[3][...] = valid
+        if types != self._all_mid or valid.tobytes() != self._all_true:
+            np.copyto(self._is_running, step_type != contract.LAST, where=valid)
+        else:
+            self._is_running[...] = True
+        is_running[...] = self._is_running
+        if telemetry:
+            values_now = self._game.telemetry()
+            for name, target in telemetry.items():
+                target[...] = values_now[name]
+
+
+def _play(
+    game: contract.Game, desk: _Desk, control: layouts.Control, channel: channels.Channel
+) -> None:
+    words, go, done = control
+    step, reset, write = game.step, game.reset, desk.write
+    while True:
+        go.wait()
+        command = words[layouts.COMMAND]
+        if words[layouts.ASKED] == words[layouts.ANSWERED]:
+            continue  # of an earlier command, whose wake-up came late
+        if command == layouts.CLOSE:
+            return
+        try:
+            if command & layouts.RESET:
+                seeds = desk.seeds if command & layouts.SEEDED else None
+                time_step = reset(seeds, desk.resets)
+            if command & layouts.STEP:
+                time_step = step(desk.action, desk.active if command & layouts.MASKED else None)
+            if command & (layouts.RESET | layouts.STEP):
+                write(words[layouts.SET], time_step)
+            else:
+                _render(game, words[layouts.SET], channel)
+            words[layouts.STATUS] = layouts.DONE
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported to the pool
+            channel.send({"failed": report(error)})
+            words[layouts.STATUS] = layouts.FAILED
+        words[layouts.ANSWERED] = words[layouts.ASKED]
+        done.post()
+
+
+def _render(game: contract.Game, slot: int, channel: channels.Channel) -> None:
+    picture = game.render(slot)
+    if picture is None:
+        channel.send(None)
+    else:
+        channel.send(list(picture.shape), picture.tobytes())
