@@ -55,7 +55,7 @@ class Channel:
             payload = self._file.read(size) if 0 <= size <= _MOST_BYTES else b""
             if len(payload) != size:
                 raise Closed("it ended in the middle of a message")
-        except socket.timeout as error:
+        except socket.timeout as error:  # noqa: UP041 - not the same before Python 3.10
             raise TimeoutError(f"nothing came within {timeout_s:g} s") from error
         except (OSError, ValueError, TypeError) as error:
             raise Closed(str(error)) from error

@@ -104,7 +104,8 @@ def checked_seeds(seeds: Array, num_slots: int, name: str) -> Array:
     seeds = np.asarray(seeds)
     if seeds.shape != (num_slots,) or seeds.dtype.kind not in "iu":
         raise ValueError(
-            f"{name}: seeds is {rows.describe(seeds)}, expected int64 [{num_slots}]: one seed a slot."
+            f"{name}: seeds is {rows.describe(seeds)}, expected int64 [{num_slots}]: one seed a "
+            "slot."
         )
     return seeds.astype(np.int64)
 

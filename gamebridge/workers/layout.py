@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -88,7 +88,7 @@ class Layout:
         num_slots = self._num_slots
         offset = 0
 
-        def array(shape: Tuple[int, ...], dtype: Any) -> Any:
+        def array(shape: tuple[int, ...], dtype: Any) -> Any:
             nonlocal offset
             start = offset
             dtype = np.dtype(dtype)
@@ -102,7 +102,7 @@ class Layout:
         def nest(spec: specs.Spec) -> Any:
             return specs.map_leaves(lambda leaf: array(leaf.shape, leaf.dtype), spec)
 
-        self.controls: List[Control] = []
+        self.controls: list[Control] = []
         offset += semaphores.SIZE
         if memory is not None:
             base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
@@ -119,15 +119,18 @@ class Layout:
         self.active = array((), np.bool_)
         self.resets = array((), np.bool_)
         self.seeds = array((), np.int64)
-        self.sets: List[Rows] = []
+        self.sets: list[Rows] = []
         for _ in range(NUM_SETS):
-            heads = [array((), dtype) for dtype in (np.int32, np.float32, np.float32)]
-            valid = array((), np.bool_)
+            time_step = games.TimeStep(
+                step_type=array((), np.int32),
+                reward=array((), np.float32),
+                discount=array((), np.float32),
+                observation=nest(observation_spec),
+                valid=array((), np.bool_),
+            )
             is_running = array((), np.bool_)
-            observation = nest(observation_spec)
             telemetry = {
                 name: array((), telemetry_spec[name].dtype) for name in sorted(telemetry_spec)
             }
-            time_step = games.TimeStep(*heads, observation, valid)
             self.sets.append(Rows(time_step, telemetry, is_running))
         return offset

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from gamebridge import errors
-from gamebridge.wrappers.settings import WrapperSettings
 from gamebridge.workers import layout as layouts
 from gamebridge.workers import logs, processes, stations, values
 from gamebridge.workers.origins import Origin
 from gamebridge.workers.settings import SupervisionSettings
+from gamebridge.wrappers.settings import WrapperSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Order:
     shares: tuple[int, ...]
     picture: bool = False
     python: str = ""
-    supervision: SupervisionSettings = SupervisionSettings()
+    supervision: SupervisionSettings = dataclasses.field(default_factory=SupervisionSettings)
 
 
 def even_shares(num_slots: int, num_workers: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ the thread that started it is gone, even if it is stopped or hangs in native cod
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -39,10 +40,8 @@ def main(channel_fd: int, memory_fd: int, parent: int) -> None:
     if os.getppid() != parent:
         return  # it died before the line above
     channel = channels.Channel(socket.socket(fileno=channel_fd))
-    try:
+    with contextlib.suppress(channels.Closed):  # the pool gave up on us
         _serve(channel, memory_fd)
-    except channels.Closed:
-        pass  # the pool gave up on us
 
 
 def report(error: BaseException) -> dict[str, str]:
