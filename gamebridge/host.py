@@ -83,7 +83,11 @@ class Host:
         return {name: infos for name, infos in sorted(bringers.items()) if len(infos) > 1}
 
     def find_game(self, game_id: str) -> records.GameRecord:
-        """Returns the record of one game: a listed one, else one of an open family.
+        """Returns the record of one game; see `locate_game`."""
+        return self.locate_game(game_id).record
+
+    def locate_game(self, game_id: str) -> Listed[records.GameRecord]:
+        """Returns one game and its plugin: a listed one, else one of an open family.
 
         Args:
           game_id: such as "gym/CartPole-v1"; "distribution:racing/oval" where two
@@ -102,7 +106,7 @@ class Host:
             found, failed_now = self._ask_families(qualifier, wanted)
             failures += failed_now
         if len(found) == 1:
-            return found[0].record
+            return found[0]
         raise self._refusal("game", game_id, found, [x.record.id for x in games], failures)
 
     def find_agent(self, agent_id: str) -> records.AgentRecord:

@@ -40,6 +40,7 @@ class PluginInfo:
       distribution: the distribution that brings it; for a drop-in, its file's name.
       version: the distribution's; "" for a drop-in.
       module: the module it is imported as.
+      attribute: the dotted name of the plugin inside its module; "" for the module itself.
       origin: "entry point" or "folder".
       file: where the module lies; None where that cannot be told without importing it.
     """
@@ -50,6 +51,7 @@ class PluginInfo:
     module: str
     origin: Literal["entry point", "folder"]
     file: str | None
+    attribute: str = ""
 
     def __str__(self) -> str:
         """For example `plugin 'maze' of acme-maze 1.0`."""
@@ -119,9 +121,9 @@ def in_folder(folder: pathlib.Path) -> list[Found]:
 
 def _entry_point_info(point: importlib.metadata.EntryPoint) -> PluginInfo:
     try:
-        module = point.module
+        module, attribute = point.module, point.attr
     except (AttributeError, ValueError):  # not of the form "module:object"; load will say so
-        module = point.value
+        module, attribute = point.value, ""
     distribution = point.dist
     return PluginInfo(
         name=point.name,
@@ -130,6 +132,7 @@ def _entry_point_info(point: importlib.metadata.EntryPoint) -> PluginInfo:
         module=module,
         origin="entry point",
         file=_module_file(module),
+        attribute=attribute or "",
     )
 
 
