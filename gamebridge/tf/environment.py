@@ -8,7 +8,6 @@ PyEnvironment, to be put under the stock `TFPyEnvironment`, a `PyDriver` or an `
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,15 @@ from tf_agents.specs import array_spec, tensor_spec  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
-from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
-from gamebridge.tf import threads
+from gamebridge.tf import buffers, doors
 
 # One is enough for most batches, two for nearly all, and one costs a microsecond.
 _TURNS = 4
+# How long a slot may have nothing to say, in seconds.
+_TIMEOUT_S = 300.0
 
 
 def to_array_spec(spec: specs.Spec) -> Any:
@@ -71,7 +71,7 @@ class GamePyEnvironment(py_environment.PyEnvironment):
     """
 
     def __init__(
-        self, game: games.Game, seeds: Array | None = None, valid_timeout_s: float = 300.0
+        self, game: games.Game, seeds: Array | None = None, valid_timeout_s: float = _TIMEOUT_S
     ) -> None:
         """Opens the door to `game` and takes over its closing.
 
@@ -81,12 +81,19 @@ class GamePyEnvironment(py_environment.PyEnvironment):
           valid_timeout_s: how long rows may stay invalid, in seconds.
         """
         super().__init__(handle_auto_reset=False)
-        self.game = game
-        self.error: Exception | None = None
-        self._seeds = seeds
-        self._valid_timeout_s = valid_timeout_s
+        self._door = doors.Door(game, seeds, valid_timeout_s)
         self._observation_spec = to_array_spec(game.observation_spec())
         self._action_spec = to_array_spec(game.action_spec())
+
+    @property
+    def game(self) -> games.Game:
+        """The game behind the door."""
+        return self._door.game
+
+    @property
+    def error(self) -> Exception | None:
+        """What the game raised last, if anything: TensorFlow only hands on its text."""
+        return self._door.error
 
     @property
     def batched(self) -> bool:
@@ -112,65 +119,14 @@ class GamePyEnvironment(py_environment.PyEnvironment):
 
     def restart(self, seeds: Array) -> None:
         """Makes the next `reset` give every slot a new seed: int64 [B]."""
-        self._seeds = seeds
+        self._door.restart(seeds)
         self._current_time_step = None
 
-    def start(self) -> games.TimeStep:
-        """Resets all slots, with the seeds that were given last if they are new."""
-        seeds, self._seeds = self._seeds, None
-        return self._play(self.game.reset, seeds)
-
-    def play(self, action: Any) -> games.TimeStep:
-        """Steps all slots; the rows are the game's own, good until the next call."""
-        return self._play(self.game.step, action)
-
-    def _play(self, call: Any, argument: Any) -> games.TimeStep:
-        threads.keep_state()
-        # TensorFlow turns what is raised below it into its own error with a text; the
-        # original is kept here for `error`.
-        self.error = None
-        try:
-            time_step: games.TimeStep = call(argument)
-            # As bytes: a fraction of what numpy's all() takes on a few slots.
-            if b"\0" in time_step.valid.tobytes():
-                time_step = self._wait_until_valid(argument, time_step)
-        except Exception as error:
-            self.error = error
-            raise
-        except SystemExit as error:
-            self.error = errors.GameError(
-                f"{self.game.name} asked Python to exit ({error}) in the middle of a step. "
-                "Mend the game: let it end an episode instead."
-            )
-            raise self.error from error
-        return time_step
-
-    def _wait_until_valid(self, action: Any, time_step: games.TimeStep) -> games.TimeStep:
-        deadline = time.monotonic() + self._valid_timeout_s
-        while not time_step.valid.all():
-            missing = ~time_step.valid
-            if time.monotonic() > deadline:
-                raise errors.GameError(
-                    f"{self.game.name}: slots {np.flatnonzero(missing).tolist()} had nothing to "
-                    f"say for {self._valid_timeout_s:g} s. Check that the game asks for "
-                    "decisions, or raise valid_timeout_s."
-                )
-            if not self.game.can_hold:
-                raise errors.GameError(
-                    f"{self.game.name}: slots {np.flatnonzero(missing).tolist()} have nothing to "
-                    "say, and the game cannot hold the other slots back meanwhile. Let the game "
-                    "itself wait until all its slots are valid."
-                )
-            if action is None:
-                action = specs.zeros(self.game.action_spec(), self.game.num_slots)
-            time_step = self.game.step(action, missing)
-        return time_step
-
     def _reset(self) -> ts.TimeStep:
-        return _copied(self.start())
+        return _copied(self._door.start())
 
     def _step(self, action: Any) -> ts.TimeStep:
-        return _copied(self.play(action))
+        return _copied(self._door.play(action))
 
     def render(self, mode: str = "rgb_array") -> Array | None:
         """Returns slot 0's picture, uint8 [height, width, 3]."""
@@ -178,7 +134,7 @@ class GamePyEnvironment(py_environment.PyEnvironment):
 
     def close(self) -> None:
         """Closes the game."""
-        self.game.close()
+        self._door.close()
 
 
 class GameTFEnvironment(tf_environment.TFEnvironment):
@@ -188,50 +144,63 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
     at a time, like every TFEnvironment. The game's own error is kept in `error`.
     """
 
-    def __init__(self, game: games.Game, seeds: Array | None = None) -> None:
-        """Opens the door to `game`; `seeds` int64 [B] are those of the first reset."""
-        self._env = GamePyEnvironment(game, seeds)
+    def __init__(
+        self,
+        game: games.Game,
+        seeds: Array | None = None,
+        valid_timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        """Opens the door to `game` and takes over its closing.
+
+        Args:
+          game: any Game.
+          seeds: int64 [B], slot seeds of the first reset.
+          valid_timeout_s: how long a slot may stay invalid, in seconds.
+        """
+        self._door = doors.Door(game, seeds, valid_timeout_s)
         self._is_nested = not isinstance(game.observation_spec(), specs.ArraySpec)
         self._current: list[Array] | None = None
+        observation_spec = to_array_spec(game.observation_spec())
         super().__init__(
-            tensor_spec.from_spec(self._env.time_step_spec()),
-            tensor_spec.from_spec(self._env.action_spec()),
+            tensor_spec.from_spec(ts.time_step_spec(observation_spec)),
+            tensor_spec.from_spec(to_array_spec(game.action_spec())),
             batch_size=game.num_slots,
         )
         flat_specs = tf.nest.flatten(self.time_step_spec())
         self._dtypes = [spec.dtype for spec in flat_specs]
         self._shapes = [[game.num_slots, *spec.shape] for spec in flat_specs]
+        self._buffers = [buffers.Buffers() for _ in specs.leaves(game.observation_spec())]
 
     @property
     def game(self) -> games.Game:
         """The game behind the door."""
-        return self._env.game
+        return self._door.game
 
     @property
     def error(self) -> Exception | None:
         """What the game raised last, if anything: TensorFlow only hands on its text."""
-        return self._env.error
+        return self._door.error
 
     def restart(self, seeds: Array) -> None:
         """Resets every slot at once under a new seed: int64 [B]."""
-        self._env.restart(seeds)
-        self._current = self._rows(self._env.start())
+        self._door.restart(seeds)
+        self._current = self._rows(self._door.start())
 
     def close(self) -> None:
         """Closes the game. May be called twice."""
-        self._env.close()
+        self._door.close()
 
     def _current_time_step(self) -> ts.TimeStep:
         def current() -> list[Array]:
             if self._current is None:
-                self._current = self._rows(self._env.start())
+                self._current = self._rows(self._door.start())
             return self._current
 
         return self._pack(tf.numpy_function(current, [], self._dtypes))
 
     def _reset(self) -> ts.TimeStep:
         def reset() -> list[Array]:
-            self._current = self._rows(self._env.start())
+            self._current = self._rows(self._door.start())
             return self._current
 
         return self._pack(tf.numpy_function(reset, [], self._dtypes))
@@ -239,7 +208,7 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
     def _step(self, action: Any) -> ts.TimeStep:
         def step(*leaves: Array) -> list[Array]:
             nest = leaves[0] if flat_action else tf.nest.pack_sequence_as(spec, leaves)
-            self._current = self._rows(self._env.play(nest))
+            self._current = self._rows(self._door.play(nest))
             return self._current
 
         spec = self.action_spec()
@@ -248,11 +217,15 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
         return self._pack(tf.numpy_function(step, waited, self._dtypes))
 
     def _rows(self, time_step: games.TimeStep) -> list[Array]:
-        # Copies: numpy_function may hand TensorFlow an alias of what it is given, and
-        # the game writes its rows in place.
+        # Copies: TensorFlow may read what it is given in place, and so does the game write.
         step_type, reward, discount, observation, _ = time_step
         leaves = specs.leaves(observation) if self._is_nested else [observation]
-        return [array.copy() for array in (step_type, reward, discount, *leaves)]
+        return [
+            step_type.copy(),
+            reward.copy(),
+            discount.copy(),
+            *[buffer.copy(leaf) for buffer, leaf in zip(self._buffers, leaves, strict=True)],
+        ]
 
     def _pack(self, tensors: list[tf.Tensor]) -> ts.TimeStep:
         for tensor, shape in zip(tensors, self._shapes, strict=True):

@@ -1,0 +1,125 @@
+"""`Door`: what both environments do with a game; numpy in and numpy out.
+
+It keeps what the game raised, since TensorFlow hands on nothing but its text, and knows
+what to do where rows are not valid (an agent that has not asked for a decision, a player
+being replaced, a slot whose worker is still busy): wait until all slots have something
+to say, or hand the validity on.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from gamebridge import errors
+from gamebridge.contract import game as games
+from gamebridge.contract import specs
+from gamebridge.contract.specs import Array
+from gamebridge.tf import threads
+
+
+class Door:
+    """Resets and steps a game, one call at a time.
+
+    Attributes:
+      game: the game.
+      waits: whether it waits until all rows are valid.
+      error: what the game raised in the newest call, if anything.
+    """
+
+    def __init__(
+        self, game: games.Game, seeds: Array | None, valid_timeout_s: float, *, waits: bool = True
+    ) -> None:
+        """Opens the door to `game` and takes over its closing.
+
+        Args:
+          game: any Game.
+          seeds: int64 [B], slot seeds of the first reset.
+          valid_timeout_s: how long a slot may stay invalid, in seconds.
+          waits: whether to wait until all rows are valid.
+        """
+        self.game = game
+        self.waits = waits
+        self.error: Exception | None = None
+        self._seeds = seeds
+        self._valid_timeout_s = valid_timeout_s
+        # Since when a slot has been silent, as time.monotonic(); infinite where it is not.
+        self._silent_since: Array | None = None
+
+    def restart(self, seeds: Array) -> None:
+        """Makes the next `start` give every slot a new seed: int64 [B]."""
+        self._seeds = seeds
+
+    def start(self) -> games.TimeStep:
+        """Resets all slots, with the seeds that were given last if they are new."""
+        seeds, self._seeds = self._seeds, None
+        self._silent_since = None
+        return self._play(self.game.reset, seeds)
+
+    def play(self, action: Any) -> games.TimeStep:
+        """Steps all slots; the rows are the game's own, good until the next call."""
+        return self._play(self.game.step, action)
+
+    def close(self) -> None:
+        """Closes the game."""
+        self.game.close()
+
+    def _play(self, call: Any, argument: Any) -> games.TimeStep:
+        threads.keep_state()
+        self.error = None
+        try:
+            time_step: games.TimeStep = call(argument)
+            # As bytes: a fraction of what numpy's all() takes on a few slots.
+            if b"\0" in time_step.valid.tobytes():
+                if self.waits:
+                    time_step = self._wait_until_valid(argument, time_step)
+                else:
+                    self._refuse_silence(time_step.valid)
+            elif self._silent_since is not None:
+                self._silent_since = None
+        except Exception as error:
+            self.error = error
+            raise
+        except SystemExit as error:
+            self.error = errors.GameError(
+                f"{self.game.name} asked Python to exit ({error}) in the middle of a step. "
+                "Mend the game: let it end an episode instead."
+            )
+            raise self.error from error
+        return time_step
+
+    def _wait_until_valid(self, action: Any, time_step: games.TimeStep) -> games.TimeStep:
+        deadline = time.monotonic() + self._valid_timeout_s
+        while not time_step.valid.all():
+            missing = ~time_step.valid
+            if time.monotonic() > deadline:
+                raise self._silence(missing)
+            if not self.game.can_hold:
+                raise errors.GameError(
+                    f"{self.game.name}: slots {np.flatnonzero(missing).tolist()} have nothing to "
+                    "say, and the game cannot hold the other slots back meanwhile. Let the game "
+                    "itself wait until all its slots are valid."
+                )
+            if action is None:
+                action = specs.zeros(self.game.action_spec(), self.game.num_slots)
+            time_step = self.game.step(action, missing)
+        return time_step
+
+    def _refuse_silence(self, valid: Array) -> None:
+        now = time.monotonic()
+        if self._silent_since is None:
+            self._silent_since = np.full(self.game.num_slots, np.inf)
+        self._silent_since[valid] = np.inf
+        np.minimum(self._silent_since, now, out=self._silent_since, where=~valid)
+        late = now - self._silent_since > self._valid_timeout_s
+        if late.any():
+            raise self._silence(late)
+
+    def _silence(self, missing: Array) -> errors.GameError:
+        return errors.GameError(
+            f"{self.game.name}: slots {np.flatnonzero(missing).tolist()} had nothing to "
+            f"say for {self._valid_timeout_s:g} s. Check that the game asks for "
+            "decisions, or raise valid_timeout_s."
+        )
