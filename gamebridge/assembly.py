@@ -20,7 +20,7 @@ from typing import Any
 
 from gamebridge import adapters, contract, errors
 from gamebridge.wrappers import guards, limits, repeats
-from gamebridge.wrappers.settings import WrapperSettings
+from gamebridge.wrappers.settings import ImageSettings, WrapperSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -161,15 +161,18 @@ def _wrap(game: contract.Game, wrappers: WrapperSettings) -> contract.Game:
         game = repeats.ActionRepeat(game, wrappers.action_repeat)
     if wrappers.episode_limit is not None:
         game = limits.EpisodeLimit(game, wrappers.episode_limit)
-    if wrappers.images is None:
-        return game
+    return game if wrappers.images is None else wrap_images(game, wrappers.images)
+
+
+def wrap_images(game: contract.Game, settings: ImageSettings) -> contract.Game:
+    """Wraps a game whose frames are to be prepared; errors are those of the wrappers."""
     # Imported where pictures are wanted: a game of vectors loads no cv2.
-    if wrappers.images.changes_frames:
+    if settings.changes_frames:
         from gamebridge.wrappers import images
 
-        game = images.ImagePreprocessing(game, wrappers.images)
-    if wrappers.images.stack > 1:
+        game = images.ImagePreprocessing(game, settings)
+    if settings.stack > 1:
         from gamebridge.wrappers import stacking
 
-        game = stacking.FrameStack(game, wrappers.images.stack)
+        game = stacking.FrameStack(game, settings.stack)
     return game

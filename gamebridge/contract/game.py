@@ -79,6 +79,7 @@ class Game(abc.ABC):
       can_hold: whether `step(active=...)` can hold slots back. A scene that moves all
         its agents at once says False, and a wrapper that needs it refuses.
       name: shown in messages; the game's id, once the host made it.
+      num_restarts: how often a process that played some of its slots was lost and replaced.
       steps_per_s: how many steps make a second of the game's own time, so that a video
         plays as fast as the game; None where it has no time of its own.
     """
@@ -87,6 +88,11 @@ class Game(abc.ABC):
     can_hold: bool = True
     steps_per_s: float | None = None
     name: str = "game"
+
+    @property
+    def num_restarts(self) -> int:
+        """See the class; 0 for a game that is played in this process."""
+        return 0
 
     @abc.abstractmethod
     def observation_spec(self) -> specs.Spec:
@@ -161,6 +167,11 @@ class Wrapper(Game):
         self.can_hold = game.can_hold
         self.steps_per_s = game.steps_per_s
         self.name = game.name
+
+    @property
+    def num_restarts(self) -> int:
+        """The wrapped game's."""
+        return self.game.num_restarts
 
     def observation_spec(self) -> specs.Spec:
         """The wrapped game's."""

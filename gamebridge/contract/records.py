@@ -58,6 +58,10 @@ class GameRecord:
         {"checkpoint_interval_steps": 500_000} where episodes are long.
       num_slots: how many slots training takes unless told otherwise, where many cost
         little more than one; None leaves it to the agent.
+      python: the interpreter that the game runs in, such as "/path/to/venv/bin/python",
+        where it cannot share this one's packages; "" for this one.
+      requirements: what `gamebridge env create` installs for it in an environment of its
+        own, as pip takes it, such as ("gymnasium==1.4.0", "numpy>=2").
     """
 
     id: str
@@ -68,6 +72,8 @@ class GameRecord:
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     num_slots: int | None = None
+    python: str = ""
+    requirements: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Checks what can be checked without making the game.

@@ -28,13 +28,24 @@ class ActionDesk:
         self._name = name
 
     def write(self, action: specs.Nest, slots: Array | None = None) -> None:
-        """Writes the actions of all slots, or [n, ...] of those numbered in `slots` [n].
+        """Writes the actions [B, ...] of all slots, or of those that the mask `slots` [B] names.
 
         Raises:
           TypeError: the action's numbers are of another kind than its spec's.
           ValueError: the action has another structure or shape.
         """
-        where: Any = ... if slots is None else slots
+        for target, part in self._checked(action, len(self._leaves[0][1])):
+            if slots is None:
+                target[...] = part
+            else:
+                target[slots] = part[slots]
+
+    def write_to(self, action: specs.Nest, slots: Array) -> None:
+        """Writes actions [n, ...] of the slots numbered in `slots`, int64 [n]; errors as `write`."""
+        for target, part in self._checked(action, len(slots)):
+            target[slots] = part
+
+    def _checked(self, action: specs.Nest, count: int) -> Iterator[tuple[Array, Array]]:
         if isinstance(self._spec, specs.ArraySpec):
             parts = [action]
         else:
@@ -45,14 +56,13 @@ class ActionDesk:
                     f"{self._name}: the action does not fit its spec: {error}"
                 ) from error
         for (spec, target), part in zip(self._leaves, parts, strict=True):
-            count = len(target) if slots is None else len(slots)
             if (
                 type(part) is not np.ndarray
                 or part.dtype is not spec.dtype
                 or part.shape != (count, *spec.shape)
             ):
                 part = columns.checked(spec, part, count, self._name)
-            target[where] = part
+            yield target, part
 
 
 class SlotStates:

@@ -33,9 +33,11 @@ class Pool(games.Game):
       images_are_left: see `Staff`.
     """
 
+    _is_asynchronous = False
+
     def __init__(self, order: staffs.Order) -> None:
         """Starts the workers; errors are those of `Staff`."""
-        self._staff = staff = staffs.Staff(order)
+        self._staff = staff = staffs.Staff(order, is_asynchronous=self._is_asynchronous)
         self._supervision = order.supervision
         self.name = order.origin.game_id
         self.num_slots = order.num_slots

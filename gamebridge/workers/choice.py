@@ -1,0 +1,128 @@
+"""The choice where a game is played: in this process, or in how many workers.
+
+A cheap game is played quicker here than any worker could be woken up for it; a slow one
+wants all cores. Where nobody says, one slot is played for a moment to find out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from gamebridge import adapters, assembly, contract, errors
+from gamebridge.testing import playing
+from gamebridge.workers import asynchronous, pool, staffs
+from gamebridge.workers.settings import WorkerSettings
+
+# What a step of a pool costs beside its games: two wake-ups and waits on a busy machine.
+_ROUND_TRIP_S = 60e-6
+# Workers are started if they gain at least so much.
+_GAIN = 1.3
+_PROBE_S = 0.15
+_PROBE_STEPS = 400
+
+
+def open_game(
+    record: contract.GameRecord,
+    order: staffs.Order,
+    workers: WorkerSettings,
+    announce: Callable[[str], None],
+) -> contract.Game:
+    """Makes a game, here or in workers.
+
+    Args:
+      record: what makes it.
+      order: the game that is wanted; its shares and its Python are chosen here.
+      workers: what was asked for.
+      announce: told in a line what was chosen by measurement.
+
+    Raises:
+      ConfigError, PluginError, GameError: as `assembly.assemble`.
+      PlayerError: a worker could not start.
+    """
+
+    def here(num_slots: int) -> contract.Game:
+        return assembly.assemble(
+            record,
+            num_slots=num_slots,
+            settings=order.settings,
+            wrappers=order.wrappers,
+            picture=order.picture,
+            game_id=order.origin.game_id,
+        )
+
+    python = workers.python or record.python
+    count = workers.count
+    if count is None and order.num_slots > 1 and not python:
+        with here(1) as probe:
+            count = _measure(probe, order.num_slots, workers.ready_slots is not None, announce)
+    if order.num_slots < 1 or not (count or python):
+        return here(order.num_slots)
+    if count == 0:
+        raise errors.ConfigError(
+            f"{order.origin.game_id} runs in {python}, and workers.count is 0, which is this "
+            "process. Give it at least one worker."
+        )
+    count = min(order.num_slots, num_cores() if count is None else count)
+    order = dataclasses.replace(
+        order, python=python, shares=staffs.even_shares(order.num_slots, count)
+    )
+    game: pool.Pool
+    if workers.ready_slots is None:
+        game = pool.Pool(order)
+    else:
+        game = asynchronous.AsynchronousPool(order, workers.ready_slots)
+    if game.images_are_left and order.wrappers.images is not None:
+        return assembly.wrap_images(game, order.wrappers.images)
+    return game
+
+
+def num_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _measure(
+    probe: contract.Game, num_slots: int, is_asynchronous: bool, announce: Callable[[str], None]
+) -> int:
+    """Plays one slot for a moment; returns the number of workers that is best."""
+    if not _is_splittable(probe):
+        return 0
+    step_s = _seconds_a_step(probe)
+    if is_asynchronous:
+        return num_slots
+    count = min(num_cores(), num_slots)
+    in_workers_s = math.ceil(num_slots / count) * step_s + _ROUND_TRIP_S
+    if count < 2 or num_slots * step_s < _GAIN * in_workers_s:
+        return 0
+    announce(
+        f"{probe.name} takes {step_s * 1e6:,.0f} us a step and slot: its {num_slots} slots are "
+        f"played by {count} worker processes (workers.count)."
+    )
+    return count
+
+
+def _is_splittable(game: contract.Game) -> bool:
+    """Whether its slots are games of their own, each stepped alone."""
+    while isinstance(game, contract.Wrapper):
+        game = game.game
+    return isinstance(game, adapters.SlotGame)
+
+
+def _seconds_a_step(game: contract.Game) -> float:
+    generator = np.random.default_rng(0)
+    actions = [playing.random_action(game.action_spec(), 1, generator) for _ in range(16)]
+    game.reset()
+    game.step(actions[0])  # whatever is done once
+    began_s = time.perf_counter()
+    for number in range(_PROBE_STEPS):
+        game.step(actions[number % len(actions)])
+        elapsed_s = time.perf_counter() - began_s
+        if elapsed_s > _PROBE_S:
+            break
+    return elapsed_s / (number + 1)
