@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gamebridge.tf.environment import GameTFEnvironment
     from gamebridge.training.runs import Plan, Run
     from gamebridge.training.session import Progress, Session
+    from gamebridge.workers.settings import SupervisionSettings, WorkerSettings
     from gamebridge.wrappers.settings import WrapperSettings
 
 _LOG = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ def make_game(
     *,
     picture: bool = False,
     wrappers: Mapping[str, Any] | None = None,
+    workers: int | Mapping[str, Any] | None = None,
+    supervision: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> games.Game:
     """Makes a game; loads no TensorFlow.
@@ -62,20 +65,32 @@ def make_game(
       seed: fixes all episodes; None takes a new one.
       picture: whether `render` will be called.
       wrappers: settings of the wrappers, such as {"images": {"grey": True, "stack": 4}}.
+      workers: how many processes play it, 0 for this one, None for what is quickest; or all
+        settings of the workers, such as {"count": 2, "python": "/path/to/venv/bin/python"}.
+      supervision: settings of how workers are watched and replaced.
       **settings: the game's own settings.
 
     Raises:
       UnknownId: there is no such game.
       ConfigError: a setting is unknown or has a wrong value.
       PluginError: its plugin cannot make it.
+      PlayerError: a worker could not start.
     """
     from gamebridge.wrappers import seeds
 
-    record = discover().find_game(game_id)
+    located = discover().locate_game(game_id)
     if seed is None:
         seed = secrets.randbits(31)
-    chosen = tables.wrapper_settings(record, wrappers or {}, None)
-    game = _assemble(record, num_slots, settings, chosen, picture=picture)
+    workers = workers if isinstance(workers, Mapping) else {"count": workers}
+    game = _open_game(
+        located,
+        num_slots,
+        settings,
+        tables.wrapper_settings(located.record, wrappers or {}, None),
+        tables.worker_settings(workers, None),
+        tables.supervision_settings(supervision or {}, None),
+        picture=picture,
+    )
     return seeds.Seeded(game, seeding.slot_seeds(seed, num_slots))
 
 
@@ -86,6 +101,8 @@ def make(
     *,
     picture: bool = False,
     wrappers: Mapping[str, Any] | None = None,
+    workers: int | Mapping[str, Any] | None = None,
+    supervision: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> GameTFEnvironment:
     """Makes a game as a TF-Agents TFEnvironment of batch size `num_slots`.
@@ -96,7 +113,16 @@ def make(
     from gamebridge.tf import environment
 
     return environment.GameTFEnvironment(
-        make_game(game_id, num_slots, seed, picture=picture, wrappers=wrappers, **settings)
+        make_game(
+            game_id,
+            num_slots,
+            seed,
+            picture=picture,
+            wrappers=wrappers,
+            workers=workers,
+            supervision=supervision,
+            **settings,
+        )
     )
 
 
@@ -122,7 +148,8 @@ def train(
       run: the run folder; by default a new one under runs/.
       num_slots: how many slots step together; by default what suits game and agent.
       seed: fixes games, networks, exploration and replay.
-      settings: tables "game", "wrappers", "agent" and "training" of a settings file.
+      settings: tables "game", "wrappers", "agent", "training", "workers" and "supervision"
+        of a settings file.
       source: where the settings came from, for messages.
       watch: told of the progress a few times a second.
       announce: told in a line each what was chosen: presets and adaptors.
@@ -140,7 +167,8 @@ def train(
     from gamebridge.training import runs
 
     found = discover()
-    game_record, agent_record = found.find_game(game_id), found.find_agent(agent)
+    located, agent_record = found.locate_game(game_id), found.find_agent(agent)
+    game_record = located.record
     given = tables.checked(settings or {}, source)
     if num_slots is None:
         num_slots = game_record.num_slots or agent_record.num_slots
@@ -151,7 +179,18 @@ def train(
     wrappers = tables.wrapper_settings(game_record, given["wrappers"], source)
     announce = announce or _LOG.info
 
-    game = _assemble(game_record, num_slots, given["game"], wrappers, source=source)
+    workers = tables.worker_settings(given["workers"], source)
+    supervision = tables.supervision_settings(given["supervision"], source)
+    game = _open_game(
+        located,
+        num_slots,
+        given["game"],
+        wrappers,
+        workers,
+        supervision,
+        source=source,
+        announce=announce,
+    )
     with contextlib.ExitStack() as opened:
         opened.callback(game.close)
         presets = tables.presets(game_record, agent_record, game, announce)
@@ -168,6 +207,8 @@ def train(
                     config.merge(game_record.training, given["training"]), source
                 )
             ),
+            workers=_plain(workers),
+            supervision=_plain(supervision),
         )
         folder = (
             pathlib.Path(run) if run else runs.free_folder(pathlib.Path("runs"), game_id, agent)
@@ -210,10 +251,18 @@ def resume(
     made = run if isinstance(run, runs.Run) else runs.Run(run)
     plan = made.plan()
     found = discover()
-    game_record, agent_record = found.find_game(plan.run.game), found.find_agent(plan.run.agent)
+    located, agent_record = found.locate_game(plan.run.game), found.find_agent(plan.run.agent)
     num_slots = plan.run.num_slots or agent_record.num_slots
     announce = announce or _LOG.info
-    game = _assemble(game_record, num_slots, plan.game, tables.planned_wrappers(plan))
+    game = _open_game(
+        located,
+        num_slots,
+        plan.game,
+        tables.planned_wrappers(plan),
+        tables.worker_settings(plan.workers, None),
+        tables.supervision_settings(plan.supervision, None),
+        announce=announce,
+    )
     with contextlib.closing(game):
         if not any((made.folder / "checkpoints").glob("step-*")):
             announce(f"{made.folder} has no checkpoint yet: training starts from step 0.")
@@ -281,11 +330,17 @@ def evaluate(
     agent_record = found.find_agent(plan.run.agent)
     game_id = game or plan.run.game
     game_settings = config.merge(plan.game if game_id == plan.run.game else {}, settings or {})
-    played_game = _assemble(
-        found.find_game(game_id),
+    located = found.locate_game(game_id)
+    workers = tables.worker_settings(plan.workers, None)
+    # A few episodes are not worth a process of their own, unless the game needs its Python.
+    is_elsewhere = bool(workers.python or located.record.python)
+    played_game = _open_game(
+        located,
         count,
         game_settings,
         tables.planned_wrappers(plan),
+        dataclasses.replace(workers, count=None if is_elsewhere else 0, ready_slots=None),
+        tables.supervision_settings(plan.supervision, None),
         picture=num_recorded > 0,
     )
     with contextlib.closing(played_game):
@@ -417,25 +472,32 @@ def _restore_best(run: Run, learner: Any) -> int:
     return restored.step
 
 
-def _assemble(
-    record: records.GameRecord,
+def _open_game(
+    located: host.Listed[records.GameRecord],
     num_slots: int,
     settings: Mapping[str, Any],
     wrappers: WrapperSettings,
+    workers: WorkerSettings,
+    supervision: SupervisionSettings,
     *,
     picture: bool = False,
     source: config.Source | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> games.Game:
-    # Adapters and wrappers are not needed to list what there is.
-    from gamebridge import assembly
+    # Adapters, wrappers and workers are not needed to list what there is.
+    from gamebridge.workers import choice, origins, staffs
 
-    return assembly.assemble(
-        record,
-        num_slots=num_slots,
+    record, plugin = located.record, located.plugin
+    file = plugin.file if plugin.origin == "folder" else None
+    order = staffs.Order(
+        origin=origins.Origin(record.id, plugin.module, plugin.attribute, file or ""),
         settings=config.convert(settings, record.settings, path="game", source=source),
         wrappers=wrappers,
+        num_slots=num_slots,
         picture=picture,
+        supervision=supervision,
     )
+    return choice.open_game(record, order, workers, announce or _LOG.info)
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -33,6 +33,7 @@ LAYERS = [
     ["contract"],
     ["host+loading+plugins", "adapters", "wrappers", "testing", "doctor"],
     ["assembly"],
+    ["workers"],
     ["tf"],
     ["evaluation"],
     ["training"],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gamebridge.host import Host
     from gamebridge.training.runs import RunSettings
 
-_TABLES = ("run", "game", "wrappers", "agent", "training")
+_TABLES = ("run", "game", "wrappers", "agent", "training", "workers", "supervision")
 # What a run's own run.toml holds beside these: a record, not a wish.
 _PASSED_OVER = "versions"
 
@@ -35,12 +35,16 @@ class TrainRequest:
 
 
 def read(
-    flags: Mapping[str, Any], file: str | None = None, assignments: Sequence[str] = ()
+    flags: Mapping[str, Any],
+    file: str | None = None,
+    assignments: Sequence[str] = (),
+    workers: Mapping[str, Any] | None = None,
 ) -> TrainRequest:
     """Puts a request together: flags win over `assignments`, and these over the file.
 
     Args:
       flags: fields of the table [run]; None for a flag that was not given.
+      workers: likewise, of the table [workers].
       file: a TOML file of the same form as run.toml.
       assignments: each as `path.to.key=value`.
 
@@ -65,7 +69,9 @@ def read(
             )
         if not isinstance(table, Mapping):
             raise errors.ConfigError(f"{place}: '{name}' is {table!r}; expected a table.")
-    wanted = {**values.pop("run", {}), **{k: v for k, v in flags.items() if v is not None}}
+    wanted = {**values.pop("run", {}), **_given(flags)}
+    if workers is not None and _given(workers):
+        values["workers"] = {**values.get("workers", {}), **_given(workers)}
     run = config.convert(wanted, runs.RunSettings, path="run", source=source)
     if not run.game:
         raise errors.ConfigError(
@@ -73,6 +79,10 @@ def read(
             "`run.game` in the settings; `gamebridge games` lists all."
         )
     return TrainRequest(run, values, source)
+
+
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 def game_settings(assignments: Sequence[str]) -> dict[str, Any]:
@@ -104,6 +114,7 @@ def check(request: TrainRequest, host: Host) -> None:
     """
     from gamebridge import config
     from gamebridge.training import settings as training_settings
+    from gamebridge.workers import settings as worker_settings
     from gamebridge.wrappers import settings as wrapper_settings
 
     game, agent = host.find_game(request.run.game), host.find_agent(request.run.agent)
@@ -113,6 +124,12 @@ def check(request: TrainRequest, host: Host) -> None:
         ("game", request.settings.get("game", {}), game.settings),
         ("wrappers", wrappers, wrapper_settings.WrapperSettings),
         ("training", training, training_settings.TrainingSettings),
+        ("workers", request.settings.get("workers", {}), worker_settings.WorkerSettings),
+        (
+            "supervision",
+            request.settings.get("supervision", {}),
+            worker_settings.SupervisionSettings,
+        ),
     )
     for name, table, schema in tables:
         config.convert(table, schema, path=name, source=request.source)

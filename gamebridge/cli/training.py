@@ -40,6 +40,17 @@ def train(
             min=1, help="How many slots step together. [default: what suits game and agent]"
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Processes that play the game; 0 for this one. [default: what is quickest]",
+        ),
+    ] = None,
+    game_python: Annotated[
+        str | None,
+        typer.Option(metavar="PYTHON", help="The interpreter that the game runs in."),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Fixes games, networks and exploration. [default: 0]"),
@@ -65,9 +76,10 @@ def train(
     Checkpoints are saved on the way, and the one that validates best is kept.
 
     Settings come from flags, else from --set, else from the file of --config, which has
-    the tables [run], [game], [wrappers], [agent] and [training]; a run's own run.toml is
-    such a file. `gamebridge games ID` and `gamebridge agents ID` list what can be set,
-    for example --set agent.gamma=0.98 --set training.checkpoint_interval_steps=5000.
+    the tables [run], [game], [wrappers], [agent], [training], [workers] and [supervision];
+    a run's own run.toml is such a file. `gamebridge games ID` and `gamebridge agents ID`
+    list what can be set, for example --set agent.gamma=0.98 --set
+    training.checkpoint_interval_steps=5000.
 
     Ctrl-C saves a checkpoint and leaves; a second one leaves at once. --resume goes on
     exactly where the run stopped.
@@ -75,14 +87,20 @@ def train(
     terminal: terminals.Terminal = context.obj
     flags = {"game": game, "agent": agent, "seed": seed, "num_slots": num_slots}
     if resume is not None:
-        _refuse_beside_resume({**flags, "run": run, "config": settings_file, "set": assignments})
+        others = {"run": run, "config": settings_file, "set": assignments}
+        _refuse_beside_resume({**flags, **others, "workers": workers, "game_python": game_python})
     from gamebridge import api
     from gamebridge.tf import start
     from gamebridge.training import runs
 
     with terminal.foreign_code():
         if resume is None:
-            request = requests.read({**flags, "steps": steps}, settings_file, assignments or ())
+            request = requests.read(
+                {**flags, "steps": steps},
+                settings_file,
+                assignments or (),
+                {"count": workers, "python": game_python},
+            )
             requests.check(request, api.discover())
         else:
             runs.Run(resume).plan()

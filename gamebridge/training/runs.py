@@ -60,7 +60,7 @@ class Plan:
 
     Attributes:
       run: the table [run].
-      game, wrappers, agent, training: the other tables, as plain values.
+      game, wrappers, agent, training, workers, supervision: the other tables, as plain values.
     """
 
     run: RunSettings
@@ -68,6 +68,8 @@ class Plan:
     wrappers: dict[str, Any]
     agent: dict[str, Any]
     training: dict[str, Any]
+    workers: dict[str, Any] = dataclasses.field(default_factory=dict)
+    supervision: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Run:
@@ -140,7 +142,7 @@ class Run:
         values = config.load(path)
         source = config.Source(str(path), path.read_text(encoding="utf-8"))
         tables = {}
-        for name in ("run", "game", "wrappers", "agent", "training"):
+        for name in [field.name for field in dataclasses.fields(Plan)]:
             tables[name] = values.get(name, {})
             if not isinstance(tables[name], dict):
                 raise errors.ConfigError(f"{path}: '{name}' is not a table.")

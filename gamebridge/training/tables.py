@@ -9,12 +9,13 @@ from gamebridge import config, errors
 from gamebridge.contract import game as games
 from gamebridge.contract import records, specs
 from gamebridge.training.settings import TrainingSettings
+from gamebridge.workers.settings import SupervisionSettings, WorkerSettings
 from gamebridge.wrappers.settings import WrapperSettings
 
 if TYPE_CHECKING:
     from gamebridge.training.runs import Plan
 
-_TABLES = ("game", "wrappers", "agent", "training")
+_TABLES = ("game", "wrappers", "agent", "training", "workers", "supervision")
 
 
 def wrapper_settings(
@@ -33,6 +34,18 @@ def planned_wrappers(plan: Plan) -> WrapperSettings:
 def training_settings(values: Mapping[str, Any], source: config.Source | None) -> TrainingSettings:
     """Returns the table [training] as settings."""
     return config.convert(values, TrainingSettings, path="training", source=source)
+
+
+def worker_settings(values: Mapping[str, Any], source: config.Source | None) -> WorkerSettings:
+    """Returns the table [workers] as settings."""
+    return config.convert(values, WorkerSettings, path="workers", source=source)
+
+
+def supervision_settings(
+    values: Mapping[str, Any], source: config.Source | None
+) -> SupervisionSettings:
+    """Returns the table [supervision] as settings."""
+    return config.convert(values, SupervisionSettings, path="supervision", source=source)
 
 
 def presets(

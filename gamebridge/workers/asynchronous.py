@@ -14,8 +14,6 @@ rollout of T steps a slot, as PPO's) is served by the door that waits, and gains
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from gamebridge.contract import game as games

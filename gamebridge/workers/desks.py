@@ -41,7 +41,7 @@ class ActionDesk:
                 target[slots] = part[slots]
 
     def write_to(self, action: specs.Nest, slots: Array) -> None:
-        """Writes actions [n, ...] of the slots numbered in `slots`, int64 [n]; errors as `write`."""
+        """Writes actions [n, ...] of the slots numbered in `slots` [n]; errors as `write`."""
         for target, part in self._checked(action, len(slots)):
             target[slots] = part
 

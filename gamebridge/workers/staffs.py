@@ -26,7 +26,7 @@ class Order:
       settings: an instance of the record's settings class.
       wrappers: which wrappers the game gets, in the workers.
       num_slots: B.
-      shares: how many slots each worker gets; their sum is B.
+      shares: how many slots each worker gets; their sum is B once that is chosen.
       picture: whether `render` will be called.
       python: the interpreter; "" for this one.
       supervision: time limits and budget.
@@ -36,7 +36,7 @@ class Order:
     settings: Any
     wrappers: WrapperSettings
     num_slots: int
-    shares: tuple[int, ...]
+    shares: tuple[int, ...] = ()
     picture: bool = False
     python: str = ""
     supervision: SupervisionSettings = dataclasses.field(default_factory=SupervisionSettings)
