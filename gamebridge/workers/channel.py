@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import select
 import socket
+import time
 from typing import Any
 
 _MOST_BYTES = 1 << 30
+_READ_BYTES = 1 << 16
 
 
 class Closed(Exception):
@@ -23,7 +25,8 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         """Takes over the closing of `end`."""
         self._socket = end
-        self._file = end.makefile("rb")
+        # What was read of messages that are not whole yet: a wait may be broken off.
+        self._rest = bytearray()
 
     def fileno(self) -> int:
         """The socket's file descriptor."""
@@ -46,28 +49,44 @@ class Channel:
 
         Raises:
           Closed: the other side is gone, or what it sent is no message.
-          TimeoutError: nothing came within `timeout_s`.
+          TimeoutError: no whole message came within `timeout_s`.
         """
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
         try:
-            self._socket.settimeout(timeout_s)
-            line = self._file.readline()
-            message, size = json.loads(line)
-            payload = self._file.read(size) if 0 <= size <= _MOST_BYTES else b""
-            if len(payload) != size:
-                raise Closed("it ended in the middle of a message")
-        except socket.timeout as error:  # noqa: UP041 - not the same before Python 3.10
-            raise TimeoutError(f"nothing came within {timeout_s:g} s") from error
+            while True:
+                found = self._next()
+                if found is not None:
+                    return found
+                left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+                if not self._is_readable(left_s):
+                    break
+                data = self._socket.recv(_READ_BYTES)
+                if not data:
+                    raise Closed("it ended")
+                self._rest += data
         except (OSError, ValueError, TypeError) as error:
             raise Closed(str(error)) from error
-        return message, payload
-
-    def is_ready(self) -> bool:
-        """Whether `receive` has something to read, or the other side is gone."""
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        return bool(poll.poll(0))
+        raise TimeoutError(f"nothing came within {timeout_s:g} s")
 
     def close(self) -> None:
         """Closes the socket. May be called twice."""
-        self._file.close()
         self._socket.close()
+
+    def _next(self) -> tuple[Any, bytes] | None:
+        """Takes the next message out of what was read, if all of it is there."""
+        end = self._rest.find(b"\n") + 1
+        if not end:
+            return None
+        message, size = json.loads(self._rest[:end])
+        if not 0 <= size <= _MOST_BYTES:
+            raise ValueError(f"a message of {size} bytes")
+        if len(self._rest) < end + size:
+            return None
+        payload = bytes(self._rest[end : end + size])
+        del self._rest[: end + size]
+        return message, payload
+
+    def _is_readable(self, timeout_s: float | None) -> bool:
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(poll.poll(None if timeout_s is None else timeout_s * 1e3))

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+_PATIENCE_S = 5.0
+
 _lock = threading.Lock()
 _jobs: queue.SimpleQueue[tuple[futures.Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
 _thread: threading.Thread | None = None
@@ -28,7 +30,12 @@ def launch(start: Callable[[], Result]) -> Result:
             _thread.start()
     future: futures.Future[Result] = futures.Future()
     _jobs.put((future, start))
-    return future.result()
+    try:
+        return future.result()
+    except BaseException:
+        # Where Ctrl-C broke this off, the caller has to know what was started.
+        futures.wait([future], timeout=_PATIENCE_S)
+        raise
 
 
 def _serve() -> None:

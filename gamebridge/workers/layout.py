@@ -22,23 +22,26 @@ from gamebridge.workers import semaphores
 NUM_SETS = 2
 _ALIGNMENT = 64
 
-# Words of a worker's control block, int64 each.
-COMMAND, ASKED, ANSWERED, STATUS, SET = range(5)
+# Words of a worker's control block, int64 each. ANSWER is the order that was carried out, or
+# its negative where that raised. One word an order: none is ever seen half given.
+ORDER, ANSWER, SLOT = range(3)
 _NUM_WORDS = 8
 _CONTROL = _NUM_WORDS * 8 + 2 * semaphores.SIZE
 
-# Bits of COMMAND: first the slots of `resets` are reset, then those of `active` stepped.
+# Commands: first the slots of `resets` are reset, then those of `active` stepped.
 RESET, STEP, SEEDED, MASKED, RENDER, CLOSE = (1 << bit for bit in range(6))
-# Values of STATUS.
-DONE, FAILED = range(2)
+# An order is a growing number and, in its low bits, a command. The rows of an odd number are
+# set 1. SLOT says what RENDER is about.
+NUMBER_SHIFT = 8
+COMMANDS = (1 << NUMBER_SHIFT) - 1
 
 
 class Control(NamedTuple):
     """A worker's control block.
 
     Attributes:
-      words: memoryview of int64; see COMMAND and the names after it.
-      go: posted by the pool when there is a command.
+      words: memoryview of int64; see ORDER.
+      go: posted by the pool when there is an order.
       done: posted by the worker when it has answered.
     """
 

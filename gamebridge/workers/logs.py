@@ -7,6 +7,7 @@ child that floods: it is named once, and what it writes beyond a limit is droppe
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import os
 import selectors
@@ -19,6 +20,7 @@ _KEPT_LINES = 20
 _LONGEST_LINE = 2_000
 _FLOOD_BYTES = 64 * 1024  # within a second
 _READ_BYTES = 1 << 16
+_MOST_READS = 32
 
 
 class Log:
@@ -71,6 +73,8 @@ class Log:
                     os.close(key.fd)
         with self._lock:
             for key in list(self._selector.get_map().values()):
+                if key.data is not None:
+                    key.data.take_rest(key.fd)
                 os.close(key.fd)
             self._selector.close()
 
@@ -91,10 +95,22 @@ class Child:
         self._second = 0
         self._num_bytes = 0
         self._is_flooding = False
+        self._has_ended = threading.Event()
 
-    def tail(self) -> list[str]:
-        """Returns the newest lines, the oldest of them first."""
+    def tail(self, timeout_s: float = 0.0) -> list[str]:
+        """Returns the newest lines, the oldest of them first, waiting so long for the end."""
+        self._has_ended.wait(timeout_s)
         return list(self._lines)
+
+    def take_rest(self, fd: int) -> None:
+        """Takes what is left in the pipe, if that is not without end."""
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(_MOST_READS):
+                data = os.read(fd, _READ_BYTES)
+                self.take(data)
+                if not data:
+                    return
+        self.take(b"")
 
     def take(self, data: bytes) -> None:
         """Takes what was read, at most some KiB; nothing means the child has ended."""
@@ -110,6 +126,8 @@ class Child:
                 self._lines.append(line)
                 if not is_dropped:
                     _LOG.info("%s: %s", self._label, line)
+        if not data:
+            self._has_ended.set()
 
     def _is_flood(self, num_bytes: int) -> bool:
         second = int(time.monotonic())

@@ -11,6 +11,7 @@ slots go on as if nothing had happened.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,11 +20,14 @@ from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
-from gamebridge.workers import desks, processes, staffs, stations
+from gamebridge.workers import desks, processes, semaphores, staffs, stations
 from gamebridge.workers import layout as layouts
 
 # How long a step waits where all that it was asked for is being replaced.
 _PATIENCE_S = 0.1
+
+# What the next step finds: all slots in play; something to be seen to; a step broken off.
+_CALM, _ODD, _PLAYING = range(3)
 
 
 class Pool(games.Game):
@@ -47,17 +51,18 @@ class Pool(games.Game):
         self._layout = staff.layout
         self._actions = desks.ActionDesk(staff.action_spec, staff.layout.action, self.name)
         self._states = desks.SlotStates(self.num_slots)
+        # Of the last order; its rows are set 1 where it is odd.
+        self._number = 0
         self._set = 0
         self._num_steps = 0
-        # Whether a step needs more than waking everybody up.
-        self._is_odd = True
+        self._phase = _ODD
+        self._deadline = semaphores.Deadline(_PATIENCE_S)
         self._is_closed = False
         self._error: errors.Error | None = None
+        self._sets = [rows.time_step for rows in staff.layout.sets]
         self._all = np.ones(self.num_slots, np.bool_)
         self._none = np.zeros(self.num_slots, np.bool_)
-        self._controls = [
-            (station.control.words, station.control.done, station) for station in staff.stations
-        ]
+        self._controls = [station.control for station in staff.stations]
 
     @property
     def num_restarts(self) -> int:
@@ -110,40 +115,60 @@ class Pool(games.Game):
           PlayerError: a worker was lost, and no replacement is left in its budget.
           GameError: the game raised, where `supervision.on_error` is "stop".
         """
-        self._check_open()
+        if self._is_closed or self._phase == _PLAYING:
+            self._check_open()
+            self._finish_interrupted()
         self._actions.write(action)
         self._num_steps += 1
-        if self._is_odd or active is not None:
+        if self._phase or active is not None:
             self._play(self._named("active", active), is_reset=False)
             return self._layout.sets[self._set].time_step
         # All is well: everybody is woken up once and waited for once.
-        self._set = index = 1 - self._set
-        self._is_odd = True
-        for _, _, station in self._controls:
-            station.ask(layouts.STEP, index)
-        for words, done, station in self._controls:
-            if (
-                not done.wait_for(_PATIENCE_S)
-                or words[layouts.ANSWERED] != station.asked
-                or words[layouts.STATUS] != layouts.DONE
-            ):
-                self._settle(self._staff.stations, self._all, self._none, index)
+        now_s = time.monotonic()
+        deadline = self._deadline
+        deadline.refresh(now_s)
+        self._phase = _PLAYING
+        self._number = number = self._number + 1
+        order = number << layouts.NUMBER_SHIFT | layouts.STEP
+        self._set = index = number & 1
+        for words, go, _ in self._controls:
+            words[layouts.ORDER] = order
+            go.post()
+        for words, _, done in self._controls:
+            if not done.wait_until(deadline) or words[layouts.ANSWER] != order:
+                for station in self._staff.stations:
+                    station.since_s = now_s
+                self._settle(self._staff.stations, self._all, self._none)
                 break
         else:
-            self._is_odd = False
-        return self._layout.sets[index].time_step
+            self._phase = _CALM
+        return self._sets[index]
 
     def telemetry(self) -> dict[str, Array]:
         """The game's."""
         return self._layout.sets[self._set].telemetry
 
     def render(self, slot: int = 0) -> Array | None:
-        """See `Game`; None, too, while the slot's worker is being replaced."""
+        """See `Game`; None, too, while the slot's worker is being replaced.
+
+        Raises:
+          ValueError: there is no such slot.
+          PlayerError, GameError: see `step`.
+        """
         self._check_open()
+        if not 0 <= slot < self.num_slots:
+            raise ValueError(f"{self.name}: slot is {slot}, expected 0 to {self.num_slots - 1}.")
+        self._finish_interrupted()
         for station in self._staff.stations:
             if station.slots.start <= slot < station.slots.stop and station.stage == "up":
+                # Numbers of one parity name the same rows.
+                self._number += 2
+                self._phase = self._phase or _ODD
                 try:
-                    picture: Array | None = station.picture(slot - station.slots.start)
+                    picture: Array | None = station.picture(
+                        slot - station.slots.start, self._number
+                    )
+                    self._look_around()
                     return picture
                 except processes.Lost as lost:
                     self._lose(station, lost, self._none, self._layout.sets[self._set])
@@ -169,7 +194,12 @@ class Pool(games.Game):
         layout.resets[...] = resets
         layout.active[...] = wanted & ~resets
         layout.seeds[...] = states.seeds
+        self._phase = _PLAYING
         before, index = self._set, 1 - self._set
+        numbers = [station.number for station in self._staff.stations if station.stage == "up"]
+        number = max(self._number, *numbers, 0) + 1
+        self._number = number + ((number ^ index) & 1)
+        self._set = index
         asked = []
         for station in self._staff.stations:
             mine = station.slots
@@ -180,24 +210,20 @@ class Pool(games.Game):
                 command |= layouts.STEP | layouts.MASKED
             if station.stage == "up" and command:
                 asked.append(station)
-                station.ask(command, index)
+                station.give(self._number, command)
             else:
                 desks.copy_rows(layout.sets[before], layout.sets[index], mine)
-        self._set = index
-        self._settle(asked, named, resets, index)
+        self._settle(asked, named, resets)
 
-    def _settle(
-        self, asked: Sequence[stations.Station], named: Array, resets: Array, index: int
-    ) -> None:
+    def _settle(self, asked: Sequence[stations.Station], named: Array, resets: Array) -> None:
         """Waits for the stations that were asked, and sets right the rows that are not theirs."""
-        layout, states = self._layout, self._states
-        before, after = layout.sets[1 - index], layout.sets[index]
+        states = self._states
+        before, after = self._layout.sets[1 - self._set], self._layout.sets[self._set]
         is_kept = ~named | states.is_lost
         for station in asked:
             mine = station.slots
             try:
-                if not station.has_answered():
-                    station.wait()
+                station.wait()
             except processes.Lost as lost:
                 self._lose(station, lost, resets, before)
                 desks.copy_rows(before, after, mine)
@@ -210,12 +236,17 @@ class Pool(games.Game):
             desks.truncate_rows(after, self.telemetry_spec(), ended)
             states.is_lost[ended] = False
         after.time_step.valid[named & ~ended & ~self._are_up()] = False
-        self._is_odd = bool(
-            states.is_fresh.any()
-            or states.is_lost.any()
+        self._look_around()
+        self._raise()
+
+    def _look_around(self) -> None:
+        """Finds out whether the next step needs more than waking everybody up."""
+        is_odd = (
+            self._states.is_fresh.any()
+            or self._states.is_lost.any()
             or any(station.stage != "up" for station in self._staff.stations)
         )
-        self._raise()
+        self._phase = _ODD if is_odd else _CALM
 
     def _lose(
         self,
@@ -229,16 +260,12 @@ class Pool(games.Game):
         # An episode that was being left by a reset is not missed.
         is_running = before.is_running[mine] & ~resets[mine]
         self._states.lose(mine, is_running, station.num_restarts)
-        self._is_odd = True
-        error: errors.Error | None = None
+        self._phase = self._phase or _ODD
+        moment = f"step {self._num_steps}"
         if lost.report is not None and self._supervision.on_error == "stop":
-            error = lost.error() or errors.GameError(
-                f"{station.label} {lost} at step {self._num_steps}. Mend the game, or set "
-                "supervision.on_error=replace."
-            )
-            station.close(0)
+            error: errors.Error | None = station.stop(lost, moment)
         else:
-            error = station.fail(lost, f"step {self._num_steps}")
+            error = station.fail(lost, moment)
         self._error = self._error or error
 
     def _raise(self) -> None:
@@ -260,15 +287,24 @@ class Pool(games.Game):
                 self._bring_up(station, _PATIENCE_S)
 
     def _finish_interrupted(self) -> None:
-        """Waits for answers to a step that an exception, such as Ctrl-C, broke off."""
+        """Waits for answers to an order that an exception, such as Ctrl-C, broke off."""
+        if self._phase == _CALM:
+            return
+        self._set = self._number & 1
         after, before = self._layout.sets[self._set], self._layout.sets[1 - self._set]
         for station in self._staff.stations:
-            try:
-                if station.stage == "up" and not station.has_answered():
+            if station.stage == "up":
+                try:
+                    if not station.has_answered():
+                        station.give_again()
                     station.wait()
-            except processes.Lost as lost:
-                self._lose(station, lost, self._none, before)
+                except processes.Lost as lost:
+                    self._lose(station, lost, self._none, before)
+            # Some of them may not have been asked yet.
+            is_played = station.stage == "up" and station.number == self._number
+            if self._phase == _PLAYING and not is_played:
                 desks.copy_rows(before, after, station.slots)
+        self._phase = _ODD
         self._raise()
 
     def _are_up(self) -> Array:

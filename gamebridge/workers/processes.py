@@ -35,6 +35,9 @@ worker.main(channel, memory, parent)
 """
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PAUSE_S = 0.005
+_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
+# What it wrote last is read by another thread; a child of its own may keep the pipe open.
+_LAST_WORDS_S = 0.5
 # What is on its way over a socket is there at once, unless the machine is very busy.
 _MESSAGE_S = 5.0
 
@@ -56,8 +59,12 @@ class Lost(Exception):
         if self.report is None or not self.report["ours"]:
             return None
         error: errors.Error = getattr(errors, self.report["ours"])(self.report["message"])
-        error.__cause__ = RemoteTraceback(self.report["traceback"])
+        error.__cause__ = self.cause()
         return error
+
+    def cause(self) -> RemoteTraceback | None:
+        """Returns what the worker's exception left, to be the cause of another."""
+        return None if self.report is None else RemoteTraceback(self.report["traceback"])
 
 
 class RemoteTraceback(Exception):
@@ -84,7 +91,10 @@ class Process:
           ConfigError: the interpreter is not there or cannot be run.
         """
         self.label = label
+        self._child: subprocess.Popen[bytes] | None = None
         ours, theirs = socket.socketpair()
+        # A process that is stopped reads nothing.
+        ours.settimeout(_MESSAGE_S)
         self._channel = channels.Channel(ours)
         self._output = log.open(label)
         is_same = python in ("", sys.executable)
@@ -101,24 +111,29 @@ class Process:
             # They are about the environment of this Python, not of that one.
             for name in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"):
                 environment.pop(name, None)
-        try:
-            self._child = launching.launch(
-                lambda: subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._output.write_fd,
-                    stderr=self._output.write_fd,
-                    env=environment,
-                    pass_fds=(theirs.fileno(), memory_fd),
-                    start_new_session=True,
-                )
+
+        def start() -> None:
+            self._child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output.write_fd,
+                stderr=self._output.write_fd,
+                env=environment,
+                pass_fds=(theirs.fileno(), memory_fd),
+                start_new_session=True,
             )
+
+        try:
+            launching.launch(start)
         except OSError as error:
             self._channel.close()
             raise errors.ConfigError(
                 f"The Python {command[0]} cannot be run: {error.strerror}. Expected an "
                 "interpreter, such as /path/to/venv/bin/python."
             ) from error
+        except BaseException:  # Ctrl-C
+            self.end(0)
+            raise
         finally:
             theirs.close()
             os.close(self._output.write_fd)
@@ -126,11 +141,15 @@ class Process:
     @property
     def pid(self) -> int:
         """The process id, which is its group's too."""
-        return self._child.pid
+        return -1 if self._child is None else self._child.pid
+
+    def fileno(self) -> int:
+        """What becomes readable when there is something to `hear`."""
+        return self._channel.fileno()
 
     def tail(self) -> list[str]:
-        """The newest lines that it wrote."""
-        return self._output.tail()
+        """The newest lines that it wrote; all there will ever be once it has ended."""
+        return self._output.tail(0.0 if self.is_alive() else _LAST_WORDS_S)
 
     def tell(self, message: Any) -> None:
         """Sends a message of plain values.
@@ -149,10 +168,8 @@ class Process:
         Raises:
           Lost: the process is gone, or tells of an exception.
         """
-        if timeout_s <= 0 and not self._channel.is_ready():
-            return None
         try:
-            message, payload = self._channel.receive(max(timeout_s, _MESSAGE_S))
+            message, payload = self._channel.receive(timeout_s)
         except TimeoutError:
             return None
         except channels.Closed:
@@ -164,8 +181,12 @@ class Process:
 
     def is_alive(self) -> bool:
         """Whether it runs; one that has ended stays a zombie until `end`."""
-        waited = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return self._child.returncode is None and os.waitid(os.P_PID, self.pid, waited) is None
+        if self._child is None or self._child.returncode is not None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, _LOOK) is None
+        except ChildProcessError:  # somebody else in this process waits for all children
+            return False
 
     def ending(self) -> str:
         """Says how it ended, waiting a moment for that where it is about to."""
@@ -174,9 +195,14 @@ class Process:
             if time.monotonic() > until_s:
                 return "closed its channel"
             time.sleep(_PAUSE_S)
-        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if found is None or found.si_code == os.CLD_EXITED:
-            return f"exited with code {found.si_status if found else self._child.returncode}"
+        try:
+            found = os.waitid(os.P_PID, self.pid, _LOOK)
+        except ChildProcessError:
+            found = None
+        if found is None:
+            return "ended"
+        if found.si_code == os.CLD_EXITED:
+            return f"exited with code {found.si_status}"
         return f"was killed by {signal.Signals(found.si_status).name}"
 
     def end(self, timeout_s: float) -> None:
@@ -184,7 +210,7 @@ class Process:
         until_s = time.monotonic() + timeout_s
         while self.is_alive() and time.monotonic() < until_s:
             time.sleep(_PAUSE_S)
-        if self._child.returncode is None:
+        if self._child is not None and self._child.returncode is None:
             # Before the process is reaped: its id is still its group's own.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)

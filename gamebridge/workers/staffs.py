@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import time
 import weakref
 from collections.abc import Sequence
+from multiprocessing import connection
 from typing import Any
 
 from gamebridge import errors
@@ -15,6 +17,9 @@ from gamebridge.workers import logs, processes, stations, values
 from gamebridge.workers.origins import Origin
 from gamebridge.workers.settings import SupervisionSettings
 from gamebridge.wrappers.settings import WrapperSettings
+
+# How often a start looks at the time.
+_LOOK_S = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +75,16 @@ class Staff:
         self._log = logs.Log()
         self._memory_fd = os.memfd_create("gamebridge-pool", os.MFD_CLOEXEC)
         self.stations: list[stations.Station] = []
-        self.images_are_left = False
         self._order = order
         # Also where nobody closes the pool: at the end of the process at the latest.
         self._finish = weakref.finalize(
-            self, _close, self.stations, self._log, self._memory_fd, order.supervision
+            self,
+            _close,
+            os.getpid(),
+            self.stations,
+            self._log,
+            self._memory_fd,
+            order.supervision,
         )
         try:
             self._start(order, is_asynchronous=is_asynchronous)
@@ -87,7 +97,7 @@ class Staff:
             order.origin.game_id,
             order.origin.module,
             order.python,
-            self._wanted,
+            functools.partial(_wanted, order),
             self._memory_fd,
             order.supervision,
             self._log,
@@ -133,47 +143,69 @@ class Staff:
         """Ends all workers. May be called twice."""
         self._finish()
 
-    def _advance_all(self) -> None:
-        for station in self.stations:
-            try:
-                while not station.advance(self._order.supervision.start_timeout_s):
-                    pass
-            except processes.Lost as lost:
-                raise _start_error(station, lost) from lost
+    @property
+    def images_are_left(self) -> bool:
+        """See this class."""
+        return any(_are_images_left(self._order, station.hello) for station in self.stations)
 
-    def _wanted(self, hello: dict[str, Any]) -> dict[str, Any]:
-        order = self._order
-        wrappers = order.wrappers
-        if wrappers.images is not None and not hello["has_cv2"]:
-            self.images_are_left = True
-            wrappers = dataclasses.replace(wrappers, images=None)
-        return {
-            "origin": values.pack(order.origin),
-            "settings": values.pack(order.settings),
-            "wrappers": values.pack(wrappers),
-            "picture": order.picture,
-            "name": order.origin.game_id,
-        }
+    def _advance_all(self) -> None:
+        pending = list(self.stations)
+        while pending:
+            left = []
+            for station in pending:
+                try:
+                    if not station.advance(0.0):
+                        left.append(station)
+                except processes.Lost as lost:
+                    error = _start_error(station, lost)
+                    raise error from error.__cause__
+            pending = left
+            # Their games are made at the same time.
+            connection.wait([station.process.fileno() for station in pending], _LOOK_S)
+
+
+def _are_images_left(order: Order, hello: dict[str, Any]) -> bool:
+    return order.wrappers.images is not None and not hello["has_cv2"]
+
+
+# No method: a worker's station would keep alive the staff that it belongs to.
+def _wanted(order: Order, hello: dict[str, Any]) -> dict[str, Any]:
+    wrappers = order.wrappers
+    if _are_images_left(order, hello):
+        wrappers = dataclasses.replace(wrappers, images=None)
+    return {
+        "origin": values.pack(order.origin),
+        "settings": values.pack(order.settings),
+        "wrappers": values.pack(wrappers),
+        "picture": order.picture,
+        "name": order.origin.game_id,
+    }
 
 
 def _start_error(station: stations.Station, lost: processes.Lost) -> errors.Error:
     error = lost.error()
     if error is not None:
         return error
+    station.process.end(0)
     tail = station.process.tail()
     said = f" It wrote last: {' | '.join(tail[-5:])}" if tail else ""
-    return errors.PlayerError(
+    error = errors.PlayerError(
         f"{station.label} {lost} before it could play. Mend the game or the Python it runs in."
         f"{said}"
     )
+    error.__cause__ = lost.cause()
+    return error
 
 
 def _close(
+    owner: int,
     members: Sequence[stations.Station],
     log: logs.Log,
     memory_fd: int,
     supervision: SupervisionSettings,
 ) -> None:
+    if os.getpid() != owner:
+        return  # a fork of the pool's process has ended, and the workers are not its own
     until_s = time.monotonic() + supervision.close_timeout_s
     for station in members:
         if station.stage == "up":

@@ -76,10 +76,10 @@ class Station:
       index: which one of the pool's.
       slots: the range, as a slice over arrays [B, ...].
       stage: how far the present process is.
+      hello: what the newest worker said of itself.
       made: what the worker said of its game; None before the first one did.
       place: where its rows are; None before all games are made.
-      asked: number of the last command that was given to the present process.
-      since_s: when that was, or when the present stage began.
+      since_s: when the last order was given, or when the present stage began.
     """
 
     def __init__(self, job: Job, index: int, slots: slice) -> None:
@@ -91,8 +91,8 @@ class Station:
         self._job = job
         self.index = index
         self.slots = slots
+        self.hello: dict[str, Any] = {}
         self.made: dict[str, Any] | None = None
-        self.asked = 0
         self.place: Place | None = None
         self._budget = supervision.Budget(job.supervision)
         self._process: processes.Process | None = None
@@ -155,15 +155,27 @@ class Station:
             raise processes.Lost("is not running")
         return self._process
 
+    @property
+    def number(self) -> int:
+        """Of the last order that was given to the present process; 0 before the first."""
+        return self.control.words[layouts.ORDER] >> layouts.NUMBER_SHIFT
+
     def ask(self, command: int, index: int) -> None:
-        """Gives a command (`layout.STEP` and so on) about the set of rows `index`."""
+        """Gives the next order: a command about the set of rows `index`."""
+        number = self.number + 1
+        self.give(number + ((number ^ index) & 1), command)
+
+    def give(self, number: int, command: int) -> None:
+        """Gives an order: a command (`layout.STEP` and so on) under a number, a new one."""
         words, go, _ = self.control
-        self.asked += 1
-        words[layouts.COMMAND] = command
-        words[layouts.SET] = index
-        words[layouts.ASKED] = self.asked
         self.since_s = time.monotonic()
+        words[layouts.ORDER] = number << layouts.NUMBER_SHIFT | command
         go.post()
+
+    def give_again(self) -> None:
+        """Makes sure that the last order was given, where an exception may have come between."""
+        self.since_s = time.monotonic()
+        self.control.go.post()
 
     @property
     def control(self) -> layouts.Control:
@@ -173,16 +185,17 @@ class Station:
         return self.place.control
 
     def has_answered(self) -> bool:
-        """Whether the last command was answered.
+        """Whether the last order was carried out.
 
         Raises:
-          Lost: by an exception, or it never will be.
+          Lost: it raised, or it never will be.
         """
         words = self.control.words
-        if words[layouts.ANSWERED] != self.asked:
+        order = words[layouts.ORDER]
+        if abs(words[layouts.ANSWER]) != order:
             is_alive = self.process.is_alive()
             # It may have answered between the two looks.
-            if words[layouts.ANSWERED] != self.asked:
+            if abs(words[layouts.ANSWER]) != order:
                 if not is_alive:
                     raise processes.Lost(self.process.ending())
                 limit_s = self._job.supervision.step_timeout_s
@@ -191,34 +204,50 @@ class Station:
                         f"had not answered after {limit_s:g} s (supervision.step_timeout_s)"
                     )
                 return False
-        if words[layouts.STATUS] == layouts.FAILED:
-            self.process.hear(_REPORT_S)
+        if words[layouts.ANSWER] != order:
+            while self.process.hear(_REPORT_S) is not None:
+                pass  # a picture that nobody waited for
+            raise processes.Lost("raised an exception of which it told nothing")
         return True
 
     def wait(self) -> None:
-        """Waits until the last command is answered.
+        """Waits until the last order is carried out.
 
         Raises:
-          Lost: by an exception, or it never will be.
+          Lost: it raised, or it never will be.
         """
         done = self.control.done
-        while not done.wait_for(_LOOK_S) or self.control.words[layouts.ANSWERED] != self.asked:
+        if self.has_answered():
+            done.take()
+            return
+        while True:
+            is_posted = done.wait_for(_LOOK_S)
             if self.has_answered():
+                if not is_posted:
+                    done.take()
                 return
-        self.has_answered()
 
-    def picture(self, slot: int) -> Any:
+    def picture(self, slot: int, number: int) -> Any:
         """Returns the picture of one of its slots, uint8 [height, width, 3], or None.
+
+        The order has this number; no other command may be under way.
 
         Raises:
           Lost: the game raised, or the process is gone.
         """
-        self.ask(layouts.RENDER, slot)
-        heard = self.process.hear(self._job.supervision.step_timeout_s)
-        if heard is None:
-            raise processes.Lost("had drawn no picture in time (supervision.step_timeout_s)")
+        words = self.control.words
+        words[layouts.SLOT] = slot
+        self.give(number, layouts.RENDER)
+        limit_s = self._job.supervision.step_timeout_s
+        drawn = 0
+        while drawn != words[layouts.ORDER]:  # else one that nobody waited for
+            heard = self.process.hear(limit_s)
+            if heard is None:
+                raise processes.Lost(
+                    f"had drawn no picture after {limit_s:g} s (supervision.step_timeout_s)"
+                )
+            (drawn, shape), payload = heard
         self.wait()
-        shape, payload = heard
         return None if shape is None else np.frombuffer(payload, np.uint8).reshape(shape)
 
     def fail(self, lost: processes.Lost, moment: str) -> errors.PlayerError | None:
@@ -238,26 +267,28 @@ class Station:
             tail = self._process.tail()
             self._process = None
         wait_s = self._budget.spend()
-        what = (
-            f"{self.label} (slots {self.slots.start} to {self.slots.stop - 1}) {lost} at {moment}"
-        )
-        said = f" It wrote last: {' | '.join(tail[-5:])}" if tail else ""
-        if lost.report is not None:
-            _LOG.warning("%s\n%s", what, lost.report["traceback"])
+        what = self._what(lost, moment)
+        self._log(lost, what, tail)
         if wait_s is None:
-            error = errors.PlayerError(
-                f"{what}. It was {self._budget.describe()}. Mend the cause, or raise "
-                f"supervision.max_restarts (-1 for no limit).{said}"
-            )
-            if lost.report is not None:
-                error.__cause__ = processes.RemoteTraceback(lost.report["traceback"])
+            said = f" It wrote last: {' | '.join(tail[-5:])}" if tail else ""
+            error = errors.PlayerError(f"{what}. {self._budget.describe()}{said}")
+            error.__cause__ = lost.cause()
             return error
         soon = "at once" if wait_s == 0 else f"in {wait_s:g} s"
-        _LOG.warning(
-            "%s. It is replaced %s (restart %d).%s", what, soon, self._budget.num_restarts, said
-        )
+        _LOG.warning("%s is replaced %s (restart %d).", self.label, soon, self._budget.num_restarts)
         self.stage, self.since_s = "waiting", time.monotonic() + wait_s
         return None
+
+    def stop(self, lost: processes.Lost, moment: str) -> errors.Error:
+        """Ends the process and returns the error to raise, where the game's errors end all."""
+        what = self._what(lost, moment)
+        self._log(lost, what, [])
+        self.close(0)
+        error = lost.error()
+        if error is None:
+            error = errors.GameError(f"{what}. Mend the game, or set supervision.on_error=replace.")
+            error.__cause__ = lost.cause()
+        return error
 
     def close(self, timeout_s: float) -> None:
         """Ends the process, which was told to end before. May be called twice."""
@@ -265,6 +296,17 @@ class Station:
             self._process.end(timeout_s)
             self._process = None
         self.stage = "waiting"
+
+    def _what(self, lost: processes.Lost, moment: str) -> str:
+        first, last = self.slots.start, self.slots.stop - 1
+        slots = f"slot {first}" if first == last else f"slots {first} to {last}"
+        return f"{self.label} ({slots}) {lost} at {moment}"
+
+    def _log(self, lost: processes.Lost, what: str, tail: list[str]) -> None:
+        text = [what, *(f"  it wrote: {line}" for line in tail)]
+        if lost.report is not None:
+            text.append(lost.report["traceback"])
+        _LOG.warning("%s", "\n".join(text))
 
     def _start(self) -> None:
         job = self._job
@@ -277,6 +319,7 @@ class Station:
         process = self.process
         if self.stage == "greeting":
             num_slots = self.slots.stop - self.slots.start
+            self.hello = message
             process.tell({**self._job.wanted(message), "num_slots": num_slots})
             self.stage = "making"
         elif self.stage == "making":
@@ -291,9 +334,11 @@ class Station:
     def _take_place(self, place: Place) -> None:
         control = place.control
         control.go.clear()
+        if not place.is_asynchronous:
+            control.done.take()
         for word in range(len(control.words)):
             control.words[word] = 0
-        self.asked = 0
+        self.since_s = time.monotonic()
         self.process.tell(
             {
                 "index": self.index,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import time
 
 from gamebridge.workers.settings import UNLIMITED, SupervisionSettings
@@ -24,7 +25,8 @@ class Budget:
         self._settings = settings
         self._failed_s: collections.deque[float] = collections.deque()
         self._series = 0
-        self._up_s = time.monotonic()
+        # Infinite while it is not up.
+        self._up_s = math.inf
         self.num_restarts = 0
 
     def note_up(self) -> None:
@@ -39,6 +41,7 @@ class Budget:
             self._failed_s.popleft()
         if now - self._up_s >= _WELL_AFTER_S:
             self._series = 0
+        self._up_s = math.inf
         if settings.max_restarts != UNLIMITED and (
             self.num_restarts >= settings.max_restarts
             or len(self._failed_s) > settings.window_restarts
@@ -50,9 +53,16 @@ class Budget:
         return wait_s
 
     def describe(self) -> str:
-        """Says what the budget is and what was spent of it, for a message."""
+        """Says what was spent of the budget, when, and how to raise it, once none is left."""
         settings = self._settings
+        is_window = self.num_restarts < settings.max_restarts
+        name = "window_restarts" if is_window else "max_restarts"
+        now = time.monotonic()
+        ages = [f"{now - failed_s:.0f}" for failed_s in list(self._failed_s)[:-1][-5:]]
+        when = f" ({', '.join(ages)} s ago)" if ages else ""
+        times = "once" if self.num_restarts == 1 else f"{self.num_restarts} times"
         return (
-            f"replaced {self.num_restarts} times; allowed are {settings.max_restarts} times in "
-            f"all and {settings.window_restarts} within {settings.window_s:g} s"
+            f"It was replaced {times}{when}; allowed are {settings.max_restarts} times in all and "
+            f"{settings.window_restarts} within {settings.window_s:g} s. Mend the cause, or raise "
+            f"supervision.{name} (supervision.max_restarts=-1 for no limit)."
         )

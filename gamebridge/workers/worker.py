@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import importlib.util
+import io
 import os
 import signal
 import socket
@@ -39,6 +41,10 @@ def main(channel_fd: int, memory_fd: int, parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         return  # it died before the line above
+    # What a game wrote before it crashed is to be seen, and where it was then.
+    faulthandler.enable()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     channel = channels.Channel(socket.socket(fileno=channel_fd))
     with contextlib.suppress(channels.Closed):  # the pool gave up on us
         _serve(channel, memory_fd)
@@ -47,11 +53,16 @@ def main(channel_fd: int, memory_fd: int, parent: int) -> None:
 def report(error: BaseException) -> dict[str, str]:
     """Returns what a pool needs to know of an exception."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    is_ours = isinstance(error, errors.Error) and hasattr(errors, type(error).__name__)
+    kind = type(error)
+    try:
+        message = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - what the game raises need not be printable
+        message = "(its text cannot be had)"
+    is_ours = isinstance(error, errors.Error) and getattr(errors, kind.__name__, None) is kind
     return {
-        "ours": type(error).__name__ if is_ours else "",
-        "kind": type(error).__name__,
-        "message": " ".join(str(error).split())[:2_000],
+        "ours": kind.__name__ if is_ours and kind is not errors.Stopped else "",
+        "kind": kind.__name__,
+        "message": message[:2_000],
         # Sent over a socket before the pool listens: it has to fit its buffer.
         "traceback": text[-20_000:],
     }
@@ -167,35 +178,43 @@ def _play(
     game: contract.Game, desk: _Desk, control: layouts.Control, channel: channels.Channel
 ) -> None:
     words, go, done = control
-    step, reset, write = game.step, game.reset, desk.write
+    step, write, action = game.step, desk.write, desk.action
+    wait, post, carried_out = go.wait, done.post, 0
     while True:
-        go.wait()
-        command = words[layouts.COMMAND]
-        if words[layouts.ASKED] == words[layouts.ANSWERED]:
-            continue  # of an earlier command, whose wake-up came late
+        wait()
+        order = words[layouts.ORDER]
+        if order == carried_out:
+            continue  # a wake-up too many
+        carried_out = order
+        command = order & layouts.COMMANDS
         if command == layouts.CLOSE:
             return
         try:
-            if command & layouts.RESET:
-                seeds = desk.seeds if command & layouts.SEEDED else None
-                time_step = reset(seeds, desk.resets)
-            if command & layouts.STEP:
-                time_step = step(desk.action, desk.active if command & layouts.MASKED else None)
-            if command & (layouts.RESET | layouts.STEP):
-                write(words[layouts.SET], time_step)
+            if command == layouts.STEP:
+                write(order >> layouts.NUMBER_SHIFT & 1, step(action))
+            elif command == layouts.RENDER:
+                _render(game, words[layouts.SLOT], order, channel)
             else:
-                _render(game, words[layouts.SET], channel)
-            words[layouts.STATUS] = layouts.DONE
+                write(order >> layouts.NUMBER_SHIFT & 1, _play_some(game, desk, command))
+            words[layouts.ANSWER] = order
         except (Exception, SystemExit) as error:  # noqa: BLE001 - reported to the pool
             channel.send({"failed": report(error)})
-            words[layouts.STATUS] = layouts.FAILED
-        words[layouts.ANSWERED] = words[layouts.ASKED]
-        done.post()
+            words[layouts.ANSWER] = -order
+        post()
 
 
-def _render(game: contract.Game, slot: int, channel: channels.Channel) -> None:
+def _play_some(game: contract.Game, desk: _Desk, command: int) -> contract.TimeStep:
+    if command & layouts.RESET:
+        seeds = desk.seeds if command & layouts.SEEDED else None
+        time_step = game.reset(seeds, desk.resets)
+    if command & layouts.STEP:
+        time_step = game.step(desk.action, desk.active)
+    return time_step
+
+
+def _render(game: contract.Game, slot: int, order: int, channel: channels.Channel) -> None:
     picture = game.render(slot)
     if picture is None:
-        channel.send(None)
+        channel.send([order, None])
     else:
-        channel.send(list(picture.shape), picture.tobytes())
+        channel.send([order, list(picture.shape)], picture.tobytes())
