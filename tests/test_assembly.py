@@ -194,7 +194,9 @@ def test_our_own_errors_pass_as_they_are():
     ("module", "package"),
     [("ale_py", "ale-py"), ("surely_not_there.deep", "surely_not_there")],
 )
-def test_a_missing_module_comes_with_the_command_that_installs_it(module, package):
+def test_a_missing_module_comes_with_the_command_that_installs_it(module, package, monkeypatch):
+    monkeypatch.setattr(assembly.importlib.util, "find_spec", lambda name: None)
+
     def make(request):
         raise ModuleNotFoundError(f"No module named '{module}'", name=module)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gamebridge import errors
 from gamebridge.adapters import dm_env, gym, gymnasium, slots, tf_agents
 from gamebridge.contract import Game
 
-Adapter = Callable[[Any, str], slots.Single]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Adapter: TypeAlias = "Callable[[Any, str], slots.Single]"
 
 # (top package of the class, name of the class) -> adapter
 _BY_CLASS: dict[tuple[str, str], Adapter] = {

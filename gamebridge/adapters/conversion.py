@@ -13,14 +13,17 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gamebridge import errors
 from gamebridge.adapters import limits, rows
 from gamebridge.contract import specs
 from gamebridge.contract.specs import ArraySpec
 
-Function = Callable[[Any], Any]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Function: TypeAlias = "Callable[[Any], Any]"
 
 
 class Dialect(abc.ABC):

@@ -1,4 +1,8 @@
-"""All that a plugin author imports: the Game contract, records and hooks. Numpy and pluggy only."""
+"""All that a plugin author imports: the Game contract, records and hooks.
+
+It needs numpy alone, and pluggy where plugins are looked for. Like all that a worker process
+carries into another Python it runs on Python 3.8 and numpy 1.20, and on newer ones.
+"""
 
 from gamebridge.contract import seeding, specs
 from gamebridge.contract.game import FIRST, LAST, MID, Game, TimeStep, Wrapper, new_time_step

@@ -8,16 +8,26 @@ running gamebridge is assumed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-
-import pluggy
+from typing import Any
 
 from gamebridge.contract import records
 
 PROJECT = "gamebridge"
 
 
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
+def _unmarked(function: Any = None, **options: Any) -> Any:
+    """Stands for a marker of pluggy's: returns what it decorates as it is."""
+    return _unmarked if function is None else function
+
+
+try:
+    import pluggy
+
+    hookspec = pluggy.HookspecMarker(PROJECT)
+    hookimpl = pluggy.HookimplMarker(PROJECT)
+except ModuleNotFoundError:
+    # In a worker on another Python, where the hooks of one plugin are called as functions.
+    hookspec = hookimpl = _unmarked  # type: ignore[assignment]
 
 
 @hookspec

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
 
 Kind = Literal["frame", "array"]
 Reduce = Literal["sum", "last", "max"]
 
 # A nest is a leaf, or a dict or tuple of nests; the leaves are specs or arrays.
 Nest = Any
-Array = np.ndarray[Any, np.dtype[Any]]
-Spec = Union["ArraySpec", dict[str, Any], tuple[Any, ...]]
+Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
+Spec: TypeAlias = "ArraySpec | dict[str, Any] | tuple[Any, ...]"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -227,9 +230,7 @@ def map_leaves(function: Callable[..., Any], nest: Nest, *others: Nest) -> Nest:
                     str(len(other)) if isinstance(other, (tuple, list)) else type(other).__name__
                 )
                 raise ValueError(f"expected a tuple of {len(nest)} parts, got {found}.")
-        return tuple(
-            map_leaves(function, part, *parts) for part, *parts in zip(nest, *others, strict=True)
-        )
+        return tuple(map_leaves(function, part, *parts) for part, *parts in zip(nest, *others))
     return function(nest, *others)
 
 

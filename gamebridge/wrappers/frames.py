@@ -74,7 +74,7 @@ class FrameWrapper(contract.Wrapper):
         self._rows = nests.build(spec, [w and w.rows for w in writers])
         self._writers = [
             (place, writer)
-            for place, writer in zip(nests.places(spec), writers, strict=True)
+            for place, writer in zip(nests.places(spec), writers)
             if writer is not None
         ]
 

@@ -64,7 +64,6 @@ class ValueGuard(contract.Wrapper):
             for name, dtype in zip(
                 ("step_type", "reward", "discount", "valid"),
                 (np.int32, np.float32, np.float32, np.bool_),
-                strict=True,
             )
         ]
         self._seen_heads: tuple[Array | None, ...] = (None,) * 4
@@ -140,7 +139,7 @@ class ValueGuard(contract.Wrapper):
         return contract.TimeStep(step_type, reward, discount, checked, valid)
 
     def _check_heads(self, heads: tuple[Array, ...]) -> None:
-        for check, array in zip(self._heads, heads, strict=True):
+        for check, array in zip(self._heads, heads):
             fault = check.form_fault(array)
             if fault:
                 self._refuse(None, fault, _KEEP_TO_RULES)
@@ -192,7 +191,7 @@ class ValueGuard(contract.Wrapper):
 
     def _is_ordered(self, step_type: Array) -> bool:
         """Whether all slots took a legal step, and notes it if so: the cheap look at a batch."""
-        if not set(zip(self._before.tolist(), step_type.tolist(), strict=True)) <= _LEGAL_PAIRS:
+        if not set(zip(self._before.tolist(), step_type.tolist())) <= _LEGAL_PAIRS:
             return False
         np.copyto(self._before, step_type)
         return True
@@ -252,7 +251,7 @@ class _Side:
             else "Whoever acts must keep to the action spec."
         )
         self.leaves = []
-        for (path, leaf), place in zip(specs.named_leaves(spec), nests.places(spec), strict=True):
+        for (path, leaf), place in zip(specs.named_leaves(spec), nests.places(spec)):
             name = path or leaf.name
             label = f"{word} '{name}'" if name else word
             self.leaves.append((leaf_checks.LeafCheck(label, leaf, num_slots), place))

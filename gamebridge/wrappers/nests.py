@@ -6,11 +6,14 @@ A place is the keys and indices that lead to a leaf; a nest of one leaf has the 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gamebridge.contract import specs
 
-Place = tuple[Any, ...]
+if TYPE_CHECKING:
+    from typing_extensions import TypeAlias
+
+Place: TypeAlias = "tuple[Any, ...]"
 
 
 def places(spec: specs.Spec) -> list[Place]:

@@ -86,10 +86,12 @@ def make(
 
 def _find(game_id: str, name: str) -> tuple[Any, str]:
     gymnasium = importlib.import_module("gymnasium")
-    full_name = _newest(name, gymnasium.registry)
+    # Before 0.28 gymnasium itself did not name it.
+    registry = gymnasium.envs.registration.registry
+    full_name = _newest(name, registry)
     if full_name is not None:
         return gymnasium, full_name
-    known = list(gymnasium.registry)
+    known = list(registry)
     try:
         gym = importlib.import_module("gamebridge_gym.legacy").load()
     except ImportError as error:

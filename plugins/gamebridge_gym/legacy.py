@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 _logger = logging.getLogger(__name__)
 
 _GROUP = "gym.envs"
+# Where gym itself looks its entry points up.
+_METADATA = "importlib.metadata" if sys.version_info >= (3, 10) else "importlib_metadata"
 
 
 def load() -> Any:
@@ -27,7 +31,7 @@ def load() -> Any:
     """
     if "gym" in sys.modules:
         return sys.modules["gym"]
-    entry_points = list(importlib.metadata.entry_points(group=_GROUP))
+    entry_points = list(importlib.import_module(_METADATA).entry_points(group=_GROUP))
     # All that gym_notices does is to have gym print that it is unmaintained.
     with contextlib.suppress(ImportError):
         importlib.import_module("gym_notices.notices").notices.clear()
@@ -38,7 +42,7 @@ def load() -> Any:
     return gym
 
 
-def _works(entry_point: importlib.metadata.EntryPoint) -> bool:
+def _works(entry_point: metadata.EntryPoint) -> bool:
     try:
         if not callable(entry_point.load()):
             raise TypeError("it cannot be called")
@@ -58,15 +62,16 @@ def _works(entry_point: importlib.metadata.EntryPoint) -> bool:
 
 
 @contextlib.contextmanager
-def _only(entry_points: Sequence[importlib.metadata.EntryPoint]) -> Iterator[None]:
+def _only(entry_points: Sequence[metadata.EntryPoint]) -> Iterator[None]:
     """Has gym see just these entry points of its group; other groups are as ever."""
-    real = importlib.metadata.entry_points
+    module: Any = importlib.import_module(_METADATA)
+    real = module.entry_points
 
     def entry_points_of(**selection: Any) -> Any:
         return entry_points if selection == {"group": _GROUP} else real(**selection)
 
-    importlib.metadata.entry_points = entry_points_of
+    module.entry_points = entry_points_of
     try:
         yield
     finally:
-        importlib.metadata.entry_points = real
+        module.entry_points = real
