@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check check-wheel format lint types bench clean
+.PHONY: setup demo test check check-wheel format lint types bench bench-peers clean
 
 setup: $(READY)
 
@@ -46,10 +46,19 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/mypy
 
-bench: $(READY)
+# The whole table against the peers, some fifteen minutes on a machine that does nothing else.
+bench: bench-peers
+	$(BIN)/python benchmarks/vector.py
 	$(BIN)/python benchmarks/stepping.py
+	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/racing.py
+
+# The peers' environments, under build/bench; PIP_EXTRA_INDEX_URL can name PyTorch's index
+# of CPU builds, to be spared the CUDA packages.
+bench-peers: $(READY)
+	$(BIN)/python benchmarks/environments.py
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
