@@ -8,7 +8,8 @@ PyEnvironment, to be put under the stock `TFPyEnvironment`, a `PyDriver` or an `
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf  # noqa: TID253
@@ -137,6 +138,18 @@ class GamePyEnvironment(py_environment.PyEnvironment):
         self._door.close()
 
 
+class Rows(NamedTuple):
+    """A batch of time steps and which of them mean something.
+
+    Attributes:
+      time_step: nest of [B, ...].
+      valid: bool [B]; False where a slot had nothing to say.
+    """
+
+    time_step: ts.TimeStep
+    valid: tf.Tensor
+
+
 class GameTFEnvironment(tf_environment.TFEnvironment):
     """A Game as a TF-Agents TFEnvironment: one `numpy_function` a batch.
 
@@ -149,6 +162,8 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
         game: games.Game,
         seeds: Array | None = None,
         valid_timeout_s: float = _TIMEOUT_S,
+        *,
+        waits: bool = True,
     ) -> None:
         """Opens the door to `game` and takes over its closing.
 
@@ -156,9 +171,12 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
           game: any Game.
           seeds: int64 [B], slot seeds of the first reset.
           valid_timeout_s: how long a slot may stay invalid, in seconds.
+          waits: whether to wait until all rows are valid. Where it does not, time steps
+            hold rows that mean nothing: for those who look at `Rows.valid` only.
         """
-        self._door = doors.Door(game, seeds, valid_timeout_s)
+        self._door = doors.Door(game, seeds, valid_timeout_s, waits=waits)
         self._is_nested = not isinstance(game.observation_spec(), specs.ArraySpec)
+        self._is_flat = isinstance(game.action_spec(), specs.ArraySpec)
         self._current: list[Array] | None = None
         observation_spec = to_array_spec(game.observation_spec())
         super().__init__(
@@ -169,12 +187,20 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
         flat_specs = tf.nest.flatten(self.time_step_spec())
         self._dtypes = [spec.dtype for spec in flat_specs]
         self._shapes = [[game.num_slots, *spec.shape] for spec in flat_specs]
+        if not waits:
+            self._dtypes.append(tf.bool)
+            self._shapes.append([game.num_slots])
         self._buffers = [buffers.Buffers() for _ in specs.leaves(game.observation_spec())]
 
     @property
     def game(self) -> games.Game:
         """The game behind the door."""
         return self._door.game
+
+    @property
+    def waits(self) -> bool:
+        """Whether all rows are always valid."""
+        return self._door.waits
 
     @property
     def error(self) -> Exception | None:
@@ -190,7 +216,9 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
         """Closes the game. May be called twice."""
         self._door.close()
 
-    def _current_time_step(self) -> ts.TimeStep:
+    def current_rows(self) -> Rows:
+        """The newest time step and which of its rows are valid; in graph or eager."""
+
         def current() -> list[Array]:
             if self._current is None:
                 self._current = self._rows(self._door.start())
@@ -198,39 +226,50 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
 
         return self._pack(tf.numpy_function(current, [], self._dtypes))
 
+    def step_rows(self, action: Any) -> Rows:
+        """Steps, and says which rows of the time step are valid; in graph or eager."""
+        waited = [_after_the_queue(leaf) for leaf in tf.nest.flatten(action)]
+
+        def step(*leaves: Array) -> list[Array]:
+            self._current = self._rows(self._door.play(self._action_of(leaves)))
+            return self._current
+
+        return self._pack(tf.numpy_function(step, waited, self._dtypes))
+
+    def _current_time_step(self) -> ts.TimeStep:
+        return self.current_rows().time_step
+
     def _reset(self) -> ts.TimeStep:
         def reset() -> list[Array]:
             self._current = self._rows(self._door.start())
             return self._current
 
-        return self._pack(tf.numpy_function(reset, [], self._dtypes))
+        return self._pack(tf.numpy_function(reset, [], self._dtypes)).time_step
 
     def _step(self, action: Any) -> ts.TimeStep:
-        def step(*leaves: Array) -> list[Array]:
-            nest = leaves[0] if flat_action else tf.nest.pack_sequence_as(spec, leaves)
-            self._current = self._rows(self._door.play(nest))
-            return self._current
+        return self.step_rows(action).time_step
 
-        spec = self.action_spec()
-        flat_action = isinstance(spec, tf.TypeSpec)
-        waited = [_after_the_queue(leaf) for leaf in tf.nest.flatten(action)]
-        return self._pack(tf.numpy_function(step, waited, self._dtypes))
+    def _action_of(self, leaves: Sequence[Array]) -> Any:
+        return leaves[0] if self._is_flat else tf.nest.pack_sequence_as(self._action_spec, leaves)
 
     def _rows(self, time_step: games.TimeStep) -> list[Array]:
         # Copies: TensorFlow may read what it is given in place, and so does the game write.
-        step_type, reward, discount, observation, _ = time_step
+        step_type, reward, discount, observation, valid = time_step
         leaves = specs.leaves(observation) if self._is_nested else [observation]
-        return [
-            step_type.copy(),
-            reward.copy(),
-            discount.copy(),
-            *[buffer.copy(leaf) for buffer, leaf in zip(self._buffers, leaves, strict=True)],
-        ]
+        rows = [step_type.copy(), reward.copy(), discount.copy()]
+        rows += [buffer.copy(leaf) for buffer, leaf in zip(self._buffers, leaves, strict=True)]
+        if not self._door.waits:
+            rows.append(valid.copy())
+        return rows
 
-    def _pack(self, tensors: list[tf.Tensor]) -> ts.TimeStep:
+    def _pack(self, tensors: list[tf.Tensor]) -> Rows:
         for tensor, shape in zip(tensors, self._shapes, strict=True):
             tensor.set_shape(shape)
-        return tf.nest.pack_sequence_as(self.time_step_spec(), tensors)
+        if self._door.waits:
+            valid = tf.ones([self.batch_size], tf.bool)
+        else:
+            *tensors, valid = tensors
+        return Rows(tf.nest.pack_sequence_as(self.time_step_spec(), tensors), valid)
 
 
 def _after_the_queue(tensor: tf.Tensor) -> tf.Tensor:

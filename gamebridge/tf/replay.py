@@ -5,6 +5,10 @@ and the reward, discount and step type that came next. An observation is stored 
 next one is the next row's. LAST steps are rows too, so that a truncated episode's final
 observation is there to bootstrap from.
 
+Each slot has a ring and a count of its own, since a slot that had nothing to say in a step
+adds no row: a row and the next are always two valid steps of one slot that follow each
+other, whatever the others did meanwhile.
+
 An n-step return stops at its episode's end, whatever the discount there: TF-Agents'
 own goes on into the next episode where one was truncated (tensorflow/agents issue 939).
 """
@@ -47,12 +51,12 @@ class Transition(NamedTuple):
 
 
 class Replay(tf.Module):
-    """A ring of the newest `capacity` time steps of B slots; slots fill in step."""
+    """A ring of the newest `capacity` time steps, one B-th of it for each of B slots."""
 
     def __init__(
         self, observation_spec: Any, action_spec: Any, num_slots: int, capacity: int
     ) -> None:
-        """Allocates the ring.
+        """Allocates the rings.
 
         Raises:
           ConfigError: it would take more than 80 % of the machine's memory.
@@ -72,19 +76,35 @@ class Replay(tf.Module):
         with tf.device("cpu:0"):
             self._rows = tf.nest.map_structure(
                 lambda spec: tf.Variable(
-                    tf.zeros([self.length, num_slots, *spec.shape], spec.dtype), trainable=False
+                    # What is not to be stored goes into a row more: sorting it out would
+                    # copy the rest.
+                    tf.zeros([self.length + 1, num_slots, *spec.shape], spec.dtype),
+                    trainable=False,
                 ),
                 specs,
             )
-            self._num_added = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._num_added = tf.Variable(tf.zeros([num_slots], tf.int64), trainable=False)
 
     @property
-    def num_added(self) -> int:
-        """How many rows a slot were ever added."""
-        return int(self._num_added)
+    def num_added(self) -> Array:
+        """int64 [B]: how many rows of each slot were ever added."""
+        return np.array(self._num_added)
 
-    def add(self, time_step: ts.TimeStep, action: Any, next_time_step: ts.TimeStep) -> None:
-        """Adds one row a slot; each argument is a nest of [B, ...]. In graph or eager."""
+    def add(
+        self,
+        time_step: ts.TimeStep,
+        action: Any,
+        next_time_step: ts.TimeStep,
+        stored: tf.Tensor | None = None,
+    ) -> None:
+        """Adds one row a slot; in graph or eager.
+
+        Args:
+          time_step: nest of [B, ...], as are the next two.
+          action: what was done there.
+          next_time_step: what came of it.
+          stored: bool [B], the slots of which a row is added; None means all.
+        """
         row = {
             "action": action,
             "discount": next_time_step.discount,
@@ -93,39 +113,41 @@ class Replay(tf.Module):
             "reward": next_time_step.reward,
             "step_type": time_step.step_type,
         }
-        index = self._num_added % self.length
-        tf.nest.map_structure(
-            lambda variable, value: variable.scatter_update(
-                tf.IndexedSlices(value[None], index[None])
-            ),
-            self._rows,
-            row,
+        self._write(self._rows, row, self._num_added, stored)
+        self._num_added.assign_add(
+            tf.ones([self.num_slots], tf.int64) if stored is None else tf.cast(stored, tf.int64)
         )
-        self._num_added.assign_add(1)
 
-    def cut(self, time_step: ts.TimeStep) -> None:
+    def cut(self, time_step: ts.TimeStep, slots: tf.Tensor | None = None) -> None:
         """Ends all running episodes as truncated, `time_step` being where they stand.
 
         To be called before the environment is restarted in mid-episode, so that no
         transition joins the steps before with those after.
+
+        Args:
+          time_step: nest of [B, ...].
+          slots: bool [B], those of which an episode is running; None means all.
         """
-        if self.num_added == 0:
-            return
-        newest = (self._num_added - 1) % self.length
-        for name, value in (("next_step_type", _LAST),):
-            self._rows[name].scatter_update(
-                tf.IndexedSlices(tf.fill([1, self.num_slots], value), newest[None])
-            )
-        last = time_step._replace(step_type=tf.fill([self.num_slots], _LAST))
+        running = self._num_added > 0
+        if slots is not None:
+            running = tf.logical_and(running, slots)
+        last_rows = tf.fill([self.num_slots], _LAST)
+        name = "next_step_type"
+        self._write(self._rows[name], last_rows, self._num_added - 1, running)
+        last = time_step._replace(step_type=last_rows)
         action = tf.nest.map_structure(lambda rows: tf.zeros_like(rows[0]), self._rows["action"])
-        self.add(last, action, last)
+        self.add(last, action, last, running)
 
     def size(self) -> tf.Tensor:
-        """int64 scalar: how many rows a slot are there now."""
+        """int64 [B]: how many rows of each slot are there now."""
         return tf.minimum(self._num_added, self.length)
 
+    def num_transitions(self, num_steps: int) -> tf.Tensor:
+        """int64 scalar: out of how many transitions `sample` draws; LAST steps count too."""
+        return tf.reduce_sum(tf.maximum(self.size() - num_steps, 0))
+
     def sample(self, batch_size: int, num_steps: int, gamma: float, seed: tf.Tensor) -> Transition:
-        """Draws transitions uniformly; there must be more than `num_steps` rows a slot.
+        """Draws transitions, all with equal chances; `num_transitions` must be above 0.
 
         Args:
           batch_size: N.
@@ -134,18 +156,18 @@ class Replay(tf.Module):
           seed: int32 [2], a stateless seed.
         """
         size = self.size()
-        oldest = self._num_added - size
-        seeds = tf.random.split(seed, 2)
-        start = oldest + tf.random.stateless_uniform(
-            [batch_size], seeds[0], 0, size - num_steps, tf.int64
-        )
-        slot = tf.random.stateless_uniform([batch_size], seeds[1], 0, self.num_slots, tf.int64)
+        counts = tf.maximum(size - num_steps, 0)
+        ends = tf.cumsum(counts)
+        number = tf.random.stateless_uniform([batch_size], seed, 0, ends[-1], tf.int64)
+        slot = tf.searchsorted(ends, number, side="right", out_type=tf.int64)
+        # What is to be added to a number to find its row in its slot's ring.
+        start = number + tf.gather(self._num_added - size - ends + counts, slot)
 
         rewards = self._at("reward", start, slot, num_steps)
         discounts = self._at("discount", start, slot, num_steps)
-        ends = tf.equal(self._at("next_step_type", start, slot, num_steps), _LAST)
+        over = tf.equal(self._at("next_step_type", start, slot, num_steps), _LAST)
         # alive[:, k]: the episode had not ended before step k of the n.
-        alive = tf.cast(tf.math.cumsum(tf.cast(ends, tf.int32), 1, exclusive=True) == 0, tf.float32)
+        alive = tf.cast(tf.math.cumsum(tf.cast(over, tf.int32), 1, exclusive=True) == 0, tf.float32)
         powers = tf.constant([gamma**k for k in range(num_steps)], tf.float32)
         steps_discount = tf.where(alive > 0, discounts, 1.0)
         reached = tf.math.cumprod(steps_discount, 1, exclusive=True) * powers * alive
@@ -159,28 +181,50 @@ class Replay(tf.Module):
             weight=tf.cast(tf.not_equal(self._one("step_type", start, slot), _LAST), tf.float32),
         )
 
-    def rows(self, start: int, stop: int) -> dict[str, Array]:
-        """Copies rows number `start` to `stop` (as counted by `num_added`) out of the ring."""
-        where = np.arange(start, stop) % self.length
+    def rows(self, start: Array, stop: Array) -> dict[str, Array]:
+        """Copies rows out of the rings: of each slot those from number `start` to `stop`.
+
+        Args:
+          start: int64 [B], as counted by `num_added`.
+          stop: int64 [B].
+
+        Returns:
+          Arrays [sum(stop - start), ...]: the first slot's rows, then the second's ...
+        """
+        where = self._where(start, stop)
         return {
-            f"{name}_{index}": tf.gather(variable, where).numpy()
+            f"{name}_{index}": tf.gather_nd(variable, where).numpy()
             for name, nest in self._rows.items()
             for index, variable in enumerate(tf.nest.flatten(nest))
         }
 
-    def restore_rows(self, start: int, rows: dict[str, Array]) -> None:
-        """Writes back what `rows` gave, as rows number `start` onwards."""
-        count = len(rows["reward_0"])
-        where = np.arange(start, start + count) % self.length
+    def restore_rows(self, start: Array, stop: Array, rows: dict[str, Array]) -> None:
+        """Writes back what `rows` gave for `start` and `stop`."""
+        where = self._where(start, stop)
         for name, nest in self._rows.items():
             for index, variable in enumerate(tf.nest.flatten(nest)):
-                variable.scatter_update(
-                    tf.IndexedSlices(tf.constant(rows[f"{name}_{index}"]), where)
-                )
+                variable.scatter_nd_update(where, tf.constant(rows[f"{name}_{index}"]))
 
-    def set_num_added(self, num_added: int) -> None:
-        """Sets the count of rows after `restore_rows`."""
+    def set_num_added(self, num_added: Array) -> None:
+        """Sets the counts of rows, int64 [B], after `restore_rows`."""
         self._num_added.assign(num_added)
+
+    def _where(self, start: Array, stop: Array) -> Array:
+        numbers = [np.arange(*ends) % self.length for ends in zip(start, stop, strict=True)]
+        slots = np.repeat(np.arange(self.num_slots), [len(part) for part in numbers])
+        return np.stack([np.concatenate(numbers), slots], -1)
+
+    def _write(
+        self, variables: Any, values: Any, number: tf.Tensor, written: tf.Tensor | None
+    ) -> None:
+        """Writes values [B, ...] as each slot's row number `number`, where `written`."""
+        index = number % self.length
+        if written is not None:
+            index = tf.where(written, index, self.length)
+        where = tf.stack([index, tf.range(self.num_slots, dtype=tf.int64)], -1)
+        tf.nest.map_structure(
+            lambda variable, value: variable.scatter_nd_update(where, value), variables, values
+        )
 
     def _one(self, name: str, number: tf.Tensor, slot: tf.Tensor) -> Any:
         where = tf.stack([number % self.length, slot], -1)

@@ -2,7 +2,8 @@
 
     checkpoints/step-000000010240/   manifest.json  weights.index  weights.data-...
     best/step-000000010240/          the one with the best validation return
-    replay/rows-0-10240.npy          the replay buffer in segments, each saved once
+    replay/rows-0-10240.npy          the replay buffer in segments, each saved once; of
+                                     all slots together from that row on to that one
 
 A checkpoint is written beside its place, synced and renamed; its manifest holds the size
 and SHA-256 of every file it needs. Restoring walks from the newest back to the first
@@ -189,17 +190,17 @@ class Checkpoints:
         _sync(parent)
 
     def _save_segments(self) -> list[dict[str, Any]]:
-        if self._replay is None or self._replay.num_added == 0:
+        if self._replay is None or not self._replay.num_added.any():
             return []
         folder = self._folder / "replay"
         folder.mkdir(parents=True, exist_ok=True)
         stop = self._replay.num_added
-        oldest = max(0, stop - self._replay.length)
-        kept = [segment for segment in self._segments if segment["stop"] > oldest]
-        start = max(oldest, kept[-1]["stop"]) if kept else oldest
-        if start == stop:
+        oldest = np.maximum(0, stop - self._replay.length)
+        kept = [segment for segment in self._segments if (oldest < segment["stop"]).any()]
+        start = np.maximum(oldest, kept[-1]["stop"]) if kept else oldest
+        if (start == stop).all():
             return kept
-        name = f"rows-{start}-{stop}.npy"
+        name = f"rows-{start.sum()}-{stop.sum()}.npy"
         temporary = folder / f".tmp-{name}"
         # One array after the other: numpy's zip files complain on a full disk twice, the
         # second time where nobody can catch it.
@@ -209,7 +210,8 @@ class Checkpoints:
         _sync(temporary)
         os.rename(temporary, folder / name)
         _sync(folder)
-        entry = {"name": name, "start": start, "stop": stop, **_fingerprint(folder / name)}
+        ends = {"start": start.tolist(), "stop": stop.tolist()}
+        entry = {"name": name, **ends, **_fingerprint(folder / name)}
         return [*kept, entry]
 
     def _prune(self) -> None:
@@ -240,14 +242,23 @@ class Checkpoints:
                 "Resume with the settings in the run's own run.toml."
             ) from error
         if self._replay is not None:
-            self._replay.set_num_added(0)
-            for segment in segments:
-                with open(self._folder / "replay" / segment["name"], "rb") as file:
-                    rows = {name: np.load(file) for name in self._replay.rows(0, 0)}
-                self._replay.restore_rows(segment["start"], rows)
-                self._replay.set_num_added(segment["stop"])
+            self._restore_replay(self._replay, segments)
         self._segments = segments
         return dict(manifest["state"])
+
+    def _restore_replay(self, replay: replays.Replay, segments: list[dict[str, Any]]) -> None:
+        nothing = np.zeros(replay.num_slots, np.int64)
+        replay.set_num_added(nothing)
+        for segment in segments:
+            with open(self._folder / "replay" / segment["name"], "rb") as file:
+                rows = {name: np.load(file) for name in replay.rows(nothing, nothing)}
+            start, stop = segment["start"], segment["stop"]
+            if isinstance(start, int):
+                # As they were while all slots had one count: [rows, B, ...].
+                start, stop = nothing + start, nothing + stop
+                rows = {name: np.concatenate(array.swapaxes(0, 1)) for name, array in rows.items()}
+            replay.restore_rows(start, stop, rows)
+            replay.set_num_added(stop)
 
     def _refuse_leftovers(self, weights: str) -> None:
         """Refuses a larger network's weights: TensorFlow would restore the part that fits."""

@@ -98,17 +98,28 @@ class Driver(abc.ABC):
         self._num_draws.assign_add(1)
         return seed
 
-    def _step(self, time_step: ts.TimeStep, action: Any) -> ts.TimeStep:
-        """Steps the environment and counts; in the graph."""
-        # A Gaussian policy is not clipped: its log-probability is that of the sample.
-        clipped = environments.clip_action(action, self.environment.action_spec())
-        self._num_steps.assign_add(
-            tf.reduce_sum(tf.cast(tf.logical_not(time_step.is_last()), tf.int64))
-        )
+    def _step(self, time_step: ts.TimeStep, action: Any) -> environments.Rows:
+        """Steps the environment; in the graph."""
         # Nothing else holds this step back until the one before it was read, where the
         # action was drawn without a look at the observation.
         with tf.control_dependencies(tf.nest.flatten(time_step)):
-            return self.environment.step(clipped)
+            return self.environment.step_rows(self._clipped(action))
+
+    def _clipped(self, action: Any) -> Any:
+        # Only what the game is told: a Gaussian's log-probability is that of the sample.
+        return environments.clip_action(action, self.environment.action_spec())
+
+    def _count(self, time_step: ts.TimeStep, played: tf.Tensor | None = None) -> None:
+        """Counts the steps that `time_step` was the beginning of; in the graph.
+
+        Args:
+          time_step: [B, ...]; nothing is played at LAST.
+          played: bool [B], the slots that went on; None means all.
+        """
+        counted = tf.logical_not(time_step.is_last())
+        if played is not None:
+            counted = tf.logical_and(counted, played)
+        self._num_steps.assign_add(tf.reduce_sum(tf.cast(counted, tf.int64)))
 
     def _run(self, function: Any, *arguments: Any) -> Any:
         """Calls a graph function; the game's own error comes out as it was raised."""

@@ -1,12 +1,37 @@
-"""`OffPolicyDriver`: stores every step and trains on samples of the replay buffer meanwhile."""
+"""`OffPolicyDriver`: stores every step and trains on samples of the replay buffer meanwhile.
+
+In an environment that does not wait for all of its slots, a slot goes from one of its
+valid rows to the next at its own pace. What it said last, and the action that it was
+given there, is kept until it says something again: only then the transition is known,
+stored and counted.
+"""
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import tensorflow as tf  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge.tf import environment as environments
 from gamebridge.tf import replay as replays
 from gamebridge.training import drivers, learners
+
+
+class _Heard(NamedTuple):
+    """What each slot said last.
+
+    Attributes:
+      time_step: nest of [B, ...], each slot's newest valid row.
+      action: [B, ...], what was done there, unless the row is news.
+      is_news: bool [B], whether the row came with the newest step.
+      is_known: bool [B], whether the slot said anything since the restart.
+    """
+
+    time_step: ts.TimeStep
+    action: Any
+    is_news: tf.Tensor
+    is_known: tf.Tensor
 
 
 class OffPolicyDriver(drivers.Driver):
@@ -32,6 +57,7 @@ class OffPolicyDriver(drivers.Driver):
             self.num_slots,
             self._use.capacity,
         )
+        self._heard: _Heard | None = None
         self._is_ended = True
         # Steps that were taken and not yet paid for by a training step.
         self._credit = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -42,10 +68,20 @@ class OffPolicyDriver(drivers.Driver):
         """Always: every step is stored as it is taken."""
         return True
 
+    def restart(self) -> None:
+        """Restarts all episodes; what a slot is still busy with is given up."""
+        super().restart()
+        time_step, valid = self.environment.current_rows()
+        nothing = tf.nest.map_structure(
+            lambda spec: tf.zeros([self.num_slots, *spec.shape], spec.dtype),
+            self.environment.action_spec(),
+        )
+        self._heard = _Heard(time_step, nothing, valid, valid)
+
     def end_episodes(self) -> None:
         """Stores the running episodes as truncated where they stand."""
-        if not self._is_ended:
-            self.replay.cut(self.environment.current_time_step())
+        if self._heard is not None and not self._is_ended:
+            self.replay.cut(self._heard.time_step, self._heard.is_known)
             self._is_ended = True
 
     def trackables(self) -> dict[str, object]:
@@ -55,12 +91,43 @@ class OffPolicyDriver(drivers.Driver):
     def advance(self, max_batch_steps: int) -> dict[str, float] | None:
         """Takes so many batch steps, each with the training it pays for."""
         self._is_ended = False
-        trainings, metrics = self._run(self._advance, tf.constant(max_batch_steps, tf.int64))
+        count = tf.constant(max_batch_steps, tf.int64)
+        self._heard, trainings, metrics = self._run(self._advance, count, self._heard)
         return self._checked(metrics) if int(trainings) else None
 
-    def _advance_in_graph(self, count: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        use = self._use
+    def _advance_in_graph(
+        self, count: tf.Tensor, heard: _Heard
+    ) -> tuple[_Heard, tf.Tensor, dict[str, tf.Tensor]]:
         nothing = {name: tf.constant(0.0) for name in self._off_policy.metric_names}
+
+        def body(
+            step: tf.Tensor, heard: _Heard, trainings: tf.Tensor, metrics: object
+        ) -> tuple[object, ...]:
+            action = self._off_policy.act(heard.time_step, self._num_steps, self._draw())
+            # The others are still busy with theirs.
+            action = _choose(heard.is_news, action, heard.action)
+            rows = self._step(heard.time_step, action)
+            self._store(heard, action, rows)
+            trainings, metrics = self._train(trainings, metrics)
+            heard = _Heard(
+                _choose(rows.valid, rows.time_step, heard.time_step),
+                action,
+                rows.valid,
+                tf.logical_or(heard.is_known, rows.valid),
+            )
+            return step + 1, heard, trainings, metrics
+
+        _, heard, trainings, metrics = tf.while_loop(
+            lambda step, *_: step < count,
+            body,
+            (tf.constant(0, tf.int64), heard, tf.constant(0, tf.int64), nothing),
+            parallel_iterations=1,
+        )
+        return heard, trainings, metrics
+
+    def _train(self, trainings: tf.Tensor, metrics: Any) -> tuple[Any, Any]:
+        """Trains as often as has been paid for."""
+        use = self._use
 
         def train(trainings: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tuple[object, object]:
             self._credit.assign_sub(use.train_interval)
@@ -69,29 +136,31 @@ class OffPolicyDriver(drivers.Driver):
             del metrics
             return trainings + 1, self._off_policy.train(batch, seeds[1])
 
-        def body(
-            step: tf.Tensor, time_step: object, trainings: tf.Tensor, metrics: object
-        ) -> tuple[object, ...]:
-            action = self._off_policy.act(time_step, self._num_steps, self._draw())
-            next_time_step = self._step(time_step, action)
-            self.replay.add(time_step, action, next_time_step)
-            is_warm = tf.logical_and(
-                self._num_steps >= use.warm_up_steps, self.replay.size() > use.num_steps
-            )
-            self._credit.assign_add(tf.where(is_warm, tf.constant(self.num_slots, tf.int64), 0))
-            trainings, metrics = tf.while_loop(
-                lambda trainings, metrics: self._credit >= use.train_interval,
-                train,
-                (trainings, metrics),
-                parallel_iterations=1,
-            )
-            return step + 1, next_time_step, trainings, metrics
-
-        start = (tf.constant(0, tf.int64), self.environment.current_time_step())
-        _, _, trainings, metrics = tf.while_loop(
-            lambda step, *_: step < count,
-            body,
-            (*start, tf.constant(0, tf.int64), nothing),
+        trained: tuple[Any, Any] = tf.while_loop(
+            lambda trainings, metrics: self._credit >= use.train_interval,
+            train,
+            (trainings, metrics),
             parallel_iterations=1,
         )
-        return trainings, metrics
+        return trained
+
+    def _store(self, heard: _Heard, action: Any, rows: environments.Rows) -> None:
+        """Stores, counts and credits the transitions that `rows` made known."""
+        stored = tf.logical_and(heard.is_known, rows.valid)
+        num_stored = tf.reduce_sum(tf.cast(stored, tf.int64))
+        self._count(heard.time_step, stored)
+        self.replay.add(heard.time_step, action, rows.time_step, stored)
+        is_warm = tf.logical_and(
+            self._num_steps >= self._use.warm_up_steps,
+            self.replay.num_transitions(self._use.num_steps) > 0,
+        )
+        self._credit.assign_add(tf.where(is_warm, num_stored, 0))
+
+
+def _choose(slots: tf.Tensor, these: Any, others: Any) -> Any:
+    """Takes the rows of `slots`, bool [B], from `these`, and the rest from `others`."""
+
+    def choose(this: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(slots, [-1] + [1] * (len(this.shape) - 1)), this, other)
+
+    return tf.nest.map_structure(choose, these, others)

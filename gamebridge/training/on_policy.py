@@ -86,7 +86,8 @@ class OnPolicyDriver(drivers.Driver):
             put(self._rollout.step_type, time_step.step_type, row)
             put(self._rollout.action, action, row)
             put(self._rollout.info, info, row)
-            next_time_step = self._step(time_step, action)
+            self._count(time_step)
+            next_time_step = self._step(time_step, action).time_step
             put(self._rollout.reward, next_time_step.reward, row)
             put(self._rollout.discount, next_time_step.discount, row)
             return row + 1, next_time_step

@@ -98,7 +98,9 @@ class Session:
         self._policy = rollout.GraphPolicy(learner.policy)
         self._settings = settings
         self._watch = watch
-        self._environment = environments.GameTFEnvironment(log)
+        # A replay buffer takes the slots as they come; a rollout is of all slots alike.
+        waits = not isinstance(learner, learners.OffPolicyLearner)
+        self._environment = environments.GameTFEnvironment(log, waits=waits)
         self._driver = make_driver(self._environment, learner, seed)
         replay = (
             self._driver.replay if isinstance(self._driver, off_policy.OffPolicyDriver) else None

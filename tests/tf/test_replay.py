@@ -63,24 +63,32 @@ class Stream:
             return Step(self.count, LAST, reward, 1.0)
         return Step(self.count, MID, reward, float(self.rng.choice([1.0, 0.9])))
 
-    def advance(self):
-        for step in self.now:
-            step.action = int(self.rng.integers(100))
-        later = [self.after(step) for step in self.now]
-        self.add(rows(self.now), actions(self.now), rows(later))
-        for slot, step in enumerate(later):
-            self.history[slot].append(step)
-        self.now = later
+    def advance(self, slots=None):
+        """All slots go on, or those named; what is added of the others means nothing."""
+        named = [True] * len(self.now) if slots is None else slots
+        for step, goes_on in zip(self.now, named, strict=True):
+            step.action = int(self.rng.integers(100)) if goes_on else 77
+        later = [
+            self.after(step) if goes_on else Step(-1, MID, np.nan, np.nan)
+            for step, goes_on in zip(self.now, named, strict=True)
+        ]
+        mask = None if slots is None else tf.constant(slots)
+        self.add(rows(self.now), actions(self.now), rows(later), mask)
+        for slot, goes_on in enumerate(named):
+            if goes_on:
+                self.history[slot].append(later[slot])
+                self.now[slot] = later[slot]
 
     def cut(self):
         """Ends the running episodes where they stand; new ones begin."""
         self.ring.cut(rows(self.now))
-        for step in self.now:
+        for slot, step in enumerate(self.now):
+            if not self.ring.num_added[slot]:
+                continue
             step.cut = True
             step.action = 0
-        self.now = [self.first() for _ in self.now]
-        for slot, step in enumerate(self.now):
-            self.history[slot].append(step)
+            self.now[slot] = self.first()
+            self.history[slot].append(self.now[slot])
 
     def find(self, number):
         """The steps of the slot that has the step of this number, and its index in them."""
@@ -165,8 +173,8 @@ def test_every_sampled_transition_is_what_a_slow_walk_gives(
         if cut_every and step % cut_every == 0:
             stream.cut()
     seen = check(stream, num_steps, 0.97)
-    kept = min(ring.num_added, ring.length)
-    assert int(ring.size()) == kept
+    kept = min(ring.num_added[0], ring.length)
+    assert (ring.size().numpy() == kept).all()
     # Nearly everything that can be drawn was, and nothing else.
     everything = {
         step.number
@@ -176,6 +184,57 @@ def test_every_sampled_transition_is_what_a_slow_walk_gives(
     }
     assert seen <= everything
     assert len(seen) > 0.8 * len(everything)
+
+
+@pytest.mark.parametrize(("num_slots", "capacity", "num_steps"), [(3, 60, 1), (4, 80, 3)])
+@pytest.mark.parametrize("cut_every", [None, 13])
+def test_slots_that_fill_at_their_own_pace_give_what_a_slow_walk_gives(
+    num_slots, capacity, num_steps, cut_every
+):
+    ring = replay.Replay(SPEC, ACTION, num_slots, capacity)
+    stream = Stream(ring, num_slots, seed=capacity)
+    generator = np.random.default_rng(capacity)
+    chances = np.linspace(0.1, 1.0, num_slots)
+    for step in range(1, 90):
+        stream.advance((generator.random(num_slots) < chances).tolist())
+        if cut_every and step % cut_every == 0:
+            stream.cut()
+    expected = [len(steps) - 1 for steps in stream.history]
+    np.testing.assert_array_equal(ring.num_added, expected)
+    assert min(expected) < ring.length < max(expected)
+    for seed in range(3):
+        check(stream, num_steps, 0.97, seed)
+
+
+def test_all_transitions_have_equal_chances_whatever_their_slot_holds():
+    ring = replay.Replay(SPEC, ACTION, 3, 300)
+    stream = Stream(ring, 3, seed=5)
+    for step in range(60):
+        stream.advance([step < 6, False, True])
+    assert int(ring.num_transitions(2)) == 4 + 0 + 58
+    assert int(ring.num_transitions(6)) == 54
+    ids = drawn(ring, 2, 0.9, batch_size=6000).observation["id"]
+    counts = {number: (ids == number).sum() for number in ids}
+    assert len(counts) == 62
+    assert {
+        number
+        for steps in (stream.history[0][:4], stream.history[2][:58])
+        for number in [step.number for step in steps]
+    } == set(counts)
+    assert min(counts.values()) > 50
+    assert max(counts.values()) < 160
+
+
+def test_only_slots_whose_episode_runs_are_cut():
+    ring = replay.Replay(SPEC, ACTION, 2, 20)
+    stream = Stream(ring, 2, seed=2)
+    stream.advance()
+    stream.advance()
+    ring.cut(rows(stream.now), tf.constant([True, False]))
+    np.testing.assert_array_equal(ring.num_added, [3, 2])
+    kept = ring.rows(np.zeros(2, np.int64), ring.num_added)
+    assert kept["next_step_type_0"][1] == LAST
+    assert kept["next_step_type_0"][-1] == stream.now[1].step_type
 
 
 def test_the_newest_transition_can_be_drawn():
@@ -190,7 +249,7 @@ def test_the_newest_transition_can_be_drawn():
 def test_a_cut_before_anything_was_added_is_nothing():
     ring = replay.Replay(SPEC, ACTION, 2, 10)
     ring.cut(rows([Step(1, FIRST, 0.0, 1.0), Step(2, FIRST, 0.0, 1.0)]))
-    assert ring.num_added == 0
+    assert not ring.num_added.any()
 
 
 def test_a_terminated_episode_stays_terminated_when_cut():
@@ -251,18 +310,19 @@ def test_the_same_seed_draws_the_same_batch_and_another_seed_another():
 
 
 @pytest.mark.parametrize("num_added", [7, 30, 73])
-def test_a_ring_written_back_in_segments_draws_the_same(num_added):
+@pytest.mark.parametrize("in_turns", [False, True])
+def test_a_ring_written_back_in_segments_draws_the_same(num_added, in_turns):
     ring = replay.Replay(SPEC, ACTION, 2, 40)
     stream = Stream(ring, 2, seed=num_added)
-    segments, begin = [], 0
+    segments, begin = [], np.zeros(2, np.int64)
     for step in range(1, num_added + 1):
-        stream.advance()
+        stream.advance([True, step % 3 > 0] if in_turns else None)
         if step % 6 == 0 or step == num_added:
-            segments.append((begin, ring.rows(begin, ring.num_added)))
+            segments.append((begin, ring.num_added, ring.rows(begin, ring.num_added)))
             begin = ring.num_added
     other = replay.Replay(SPEC, ACTION, 2, 40)
-    for start_row, kept in segments:
-        other.restore_rows(start_row, kept)
+    for segment in segments:
+        other.restore_rows(*segment)
     other.set_num_added(ring.num_added)
     tf.nest.map_structure(
         np.testing.assert_array_equal, drawn(ring, 3, 0.9, 5), drawn(other, 3, 0.9, 5)
@@ -283,4 +343,5 @@ def test_a_ring_too_large_for_the_machine_is_refused_with_a_size_that_fits():
 def test_a_row_holds_each_observation_once():
     ring = replay.Replay(tf.TensorSpec((84, 84, 4), tf.uint8), ACTION, 2, 100)
     size = sum(np.prod(v.shape) * v.dtype.size for v in ring.variables)
-    assert size < 100 * (84 * 84 * 4 + 32)
+    # And one row more a slot.
+    assert size < 102 * (84 * 84 * 4 + 32)

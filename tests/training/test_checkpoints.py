@@ -39,7 +39,7 @@ class State:
             folder, {"weights": self.weights, "count": self.count}, self.replay, keep
         )
 
-    def play(self, num_rows=3):
+    def play(self, num_rows=3, slots=(True, True)):
         for _ in range(num_rows):
             number = int(self.count.assign_add(1))
             step = ts.TimeStep(
@@ -50,10 +50,10 @@ class State:
             )
             self.weights.assign_add(tf.ones_like(self.weights))
             if self.replay is not None:
-                self.replay.add(step, tf.fill([2], tf.constant(number, tf.int64)), step)
+                self.replay.add(step, tf.fill([2], tf.constant(number, tf.int64)), step, slots)
 
-    def save(self, step):
-        self.play()
+    def save(self, step, slots=(True, True)):
+        self.play(slots=slots)
         self.checkpoints.save(step, {"best": float(step), "validation": None})
 
     def values(self):
@@ -117,10 +117,48 @@ def test_segments_of_the_replay_are_saved_once_and_dropped_when_nobody_needs_the
         other = State(tmp_path, keep=keep)
         assert other.checkpoints.restore().step == step
         assert same(other.values(), state.values())
-    # 10 rows a slot fit the ring, 3 were added at a time: four segments hold them.
+    # 20 rows fit the rings, 6 were added at a time: four segments hold them.
     rows = [tuple(map(int, p.stem.split("-")[1:])) for p in (tmp_path / "replay").iterdir()]
-    assert max(rows)[1] == 36
+    assert max(rows)[1] == 72
     assert len(rows) == 4 + keep - 1
+
+
+def test_slots_of_unequal_length_are_saved_and_restored(tmp_path):
+    state = State(tmp_path)
+    for step in range(1, 15):
+        # The second slot rests in every other checkpoint, and in the last ones.
+        state.save(step, (True, step % 2 == 0 and step < 12))
+        other = State(tmp_path)
+        assert other.checkpoints.restore().step == step
+        assert same(other.values(), state.values())
+        np.testing.assert_array_equal(other.replay.num_added, state.replay.num_added)
+    assert state.replay.num_added.tolist() == [42, 15]
+
+
+def test_segments_of_an_earlier_version_are_restored(tmp_path):
+    """Those of before slots had a count each: start and stop of all, and time-major rows."""
+    state = State(tmp_path)
+    for step in (1, 2):
+        state.save(step)
+    manifest_path = step_folder(tmp_path, 2) / "manifest.json"
+    manifest = json.loads(manifest_path.read_text())
+    for segment in manifest["segments"]:
+        path = tmp_path / "replay" / segment["name"]
+        with open(path, "rb") as file:
+            arrays = [np.load(file) for _ in range(6)]
+        with open(path, "wb") as file:
+            for array in arrays:
+                np.save(file, array.reshape(2, 3, *array.shape[1:]).swapaxes(0, 1))
+        segment.update(start=segment["start"][0], stop=segment["stop"][0])
+        segment.update(checkpoints._fingerprint(path))
+    del manifest["sha256"]
+    manifest["sha256"] = checkpoints._seal(manifest)
+    manifest_path.write_text(json.dumps(manifest))
+    other = State(tmp_path)
+    assert other.checkpoints.restore() == checkpoints.Restored(2, manifest["state"], ())
+    assert same(other.values(), state.values())
+    other.save(3)
+    assert State(tmp_path).checkpoints.restore().step == 3
 
 
 def test_a_restored_state_goes_on_saving_as_if_nothing_had_been(saved):
@@ -131,7 +169,7 @@ def test_a_restored_state_goes_on_saving_as_if_nothing_had_been(saved):
     other = State(folder)
     assert other.checkpoints.restore().step == 400
     assert same(other.values(), state.values())
-    assert other.replay.num_added == 12
+    assert other.replay.num_added.tolist() == [12, 12]
 
 
 def damage_truncated(path):
@@ -233,24 +271,24 @@ def test_where_all_are_damaged_training_never_starts_from_zero(saved):
 
 def test_a_damaged_segment_costs_its_own_checkpoint_first(saved):
     folder, values = saved
-    damage_flipped(folder / "replay" / "rows-6-9.npy")
+    damage_flipped(folder / "replay" / "rows-12-18.npy")
     state = State(folder)
     restored = state.checkpoints.restore()
     assert restored.step == 200
     assert restored.lost == (
-        "step-000000000300 is lost: rows-6-9.npy has changed since it was saved",
+        "step-000000000300 is lost: rows-12-18.npy has changed since it was saved",
     )
     assert same(state.values(), values[200])
 
 
 def test_where_no_replay_is_whole_the_newest_weights_go_on_with_an_empty_one(saved):
     folder, values = saved
-    damage_missing(folder / "replay" / "rows-0-3.npy")
+    damage_missing(folder / "replay" / "rows-0-6.npy")
     state = State(folder)
     restored = state.checkpoints.restore()
     assert restored.step == 300
     assert restored.lost == ("the replay buffer is lost and starts empty",)
-    assert state.replay.num_added == 0
+    assert not state.replay.num_added.any()
     assert np.array_equal(state.weights.numpy(), values[300][0])
     state.save(400)
     other = State(folder)
@@ -271,8 +309,8 @@ def test_what_a_killed_process_left_is_swept(saved):
         left = folder / which / ".tmp-000000000400"
         left.mkdir(parents=True)
         (left / "weights.index").write_bytes(b"half")
-    (folder / "replay" / ".tmp-rows-9-12.npy").write_bytes(b"half")
-    orphan = folder / "replay" / "rows-9-12.npy"
+    (folder / "replay" / ".tmp-rows-18-24.npy").write_bytes(b"half")
+    orphan = folder / "replay" / "rows-18-24.npy"
     orphan.write_bytes(b"saved, but its checkpoint was not")
     state = State(folder)
     state.checkpoints.sweep()
@@ -388,7 +426,7 @@ def test_a_checkpoint_folder_may_be_moved(saved, tmp_path_factory):
 
 def test_no_segment_can_run_code(saved):
     folder, _ = saved
-    path = folder / "replay" / "rows-6-9.npy"
+    path = folder / "replay" / "rows-12-18.npy"
     with open(path, "wb") as file:
         np.save(file, np.array([{"an": "object"}], dtype=object), allow_pickle=True)
     manifest_path = step_folder(folder, 300) / "manifest.json"

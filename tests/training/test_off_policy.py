@@ -63,11 +63,21 @@ def driver_of(game, seed=0, **use):
     return driver, learner
 
 
+def stored(driver):
+    """All rows that the replay buffer holds, [rows, B, ...]: each slot holds as many."""
+    num_added = driver.replay.num_added
+    rows = driver.replay.rows(num_added * 0, num_added)
+    return {
+        name: array.reshape(len(num_added), -1, *array.shape[1:]).swapaxes(0, 1)
+        for name, array in rows.items()
+    }
+
+
 def test_every_step_is_stored_once_and_in_order():
     driver, _ = driver_of(fakes.Corridor(2, length=3), capacity=400)
     driver.advance(60)
-    assert driver.replay.num_added == 60
-    rows = driver.replay.rows(0, 60)
+    rows = stored(driver)
+    assert len(rows["reward_0"]) == 60
     assert (rows["step_type_0"][1:] == rows["next_step_type_0"][:-1]).all()
     assert driver.num_steps == (rows["step_type_0"] != LAST).sum()
     assert (rows["step_type_0"] == LAST).any()
@@ -121,8 +131,8 @@ def test_no_transition_joins_the_steps_before_and_after_a_restart():
         driver.end_episodes()
         driver.end_episodes()
         driver.restart()
-    rows = driver.replay.rows(0, driver.replay.num_added)
-    assert driver.replay.num_added == 6 * 7
+    rows = stored(driver)
+    assert len(rows["reward_0"]) == 6 * 7
     ends = np.flatnonzero(rows["step_type_0"][:, 0] == LAST)
     np.testing.assert_array_equal(ends, np.arange(6, 42, 7))
     assert (rows["next_step_type_0"][ends - 1] == LAST).all()
