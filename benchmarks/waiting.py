@@ -17,7 +17,7 @@ import os
 import statistics
 import time
 
-import gymnasium
+import gymnasium  # noqa: TID253
 import numpy as np
 
 from gamebridge.contract import GameRecord, NoSettings, hookimpl, seeding
@@ -40,11 +40,11 @@ class Waiting(gymnasium.Env):
         self._computes = computes
         self._observation = np.zeros(4, np.float32)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed=None, options=None):  # noqa: D102
         self._step_s = SLOW_S if seed % 2 else QUICK_S
         return self._observation, {}
 
-    def step(self, action):
+    def step(self, action):  # noqa: D102
         if self._computes:
             until_s = time.process_time() + self._step_s
             while time.process_time() < until_s:
