@@ -40,14 +40,7 @@ class AsynchronousPool(pool.Pool):
         """
         super().__init__(order)
         self._ready_slots = ready_slots
-        self._rows = layouts.Rows(
-            games.new_time_step(self.observation_spec(), self.num_slots),
-            {
-                name: np.zeros(self.num_slots, spec.dtype)
-                for name, spec in self.telemetry_spec().items()
-            },
-            np.zeros(self.num_slots, np.bool_),
-        )
+        self._rows = self._new_rows()
         # A slot is idle (its row was handed out), or its action is pending (not given to its
         # worker yet) or asked (given), or it is ready (its new row was not handed out yet).
         self._is_idle = np.ones(self.num_slots, np.bool_)
@@ -56,20 +49,26 @@ class AsynchronousPool(pool.Pool):
         self._is_ready = np.zeros(self.num_slots, np.bool_)
         # Ready to say LAST, because the worker was lost.
         self._is_ended = np.zeros(self.num_slots, np.bool_)
+        # Ready, and put aside because a reset needs the shared rows.
+        self._is_aside = np.zeros(self.num_slots, np.bool_)
+        self._aside = self._new_rows()
 
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> games.TimeStep:
-        """See `Pool`; waits for what is under way in any slot, and forgets it."""
+        """See `Pool`; what is under way in the slots named is waited for and forgotten."""
         self._check_open()
+        named = self._named("slots", slots)
         while self._is_asked.any():
             self._collect(_LOOK_S)
+        put_aside = self._is_ready & ~self._is_ended & ~self._is_aside & ~named
+        desks.copy_rows(self._layout.sets[0], self._aside, np.flatnonzero(put_aside))
+        self._is_aside |= put_aside
         # The pool's own way is the synchronous one, from the rows as they stand.
-        everything = slice(None)
-        desks.copy_rows(self._rows, self._layout.sets[self._set], everything)
-        super().reset(seeds, slots)
-        desks.copy_rows(self._layout.sets[self._set], self._rows, everything)
-        for mask in (self._is_pending, self._is_ready, self._is_ended):
-            mask[...] = False
-        self._is_idle[...] = True
+        desks.copy_rows(self._rows, self._layout.sets[self._set], slice(None))
+        super().reset(seeds, named)
+        desks.copy_rows(self._layout.sets[self._set], self._rows, np.flatnonzero(named))
+        for mask in (self._is_pending, self._is_ready, self._is_ended, self._is_aside):
+            mask &= ~named
+        self._is_idle |= named
         return self._rows.time_step
 
     def step(self, action: specs.Nest, active: Array | None = None) -> games.TimeStep:
@@ -164,7 +163,8 @@ class AsynchronousPool(pool.Pool):
         self._is_ready[mine] |= told
         states.is_lost[mine] &= ~told
         pending &= ~told
-        is_busy = np.any(self._is_asked[mine] | (self._is_ready[mine] & ~self._is_ended[mine]))
+        is_kept = self._is_ready[mine] & ~self._is_ended[mine] & ~self._is_aside[mine]
+        is_busy = np.any(self._is_asked[mine] | is_kept)
         if station.stage != "up" or is_busy or not pending.any():
             return
         resets = pending & states.is_fresh[mine]
@@ -214,11 +214,23 @@ class AsynchronousPool(pool.Pool):
 
     def _take(self, ready: Array) -> None:
         """Copies what the slots said into the rows that are handed out; they are idle then."""
-        said = np.flatnonzero(ready & ~self._is_ended)
         ended = ready & self._is_ended
+        aside = ready & self._is_aside
+        said = np.flatnonzero(ready & ~ended & ~aside)
         desks.copy_rows(self._layout.sets[0], self._rows, said)
+        if aside.any():
+            desks.copy_rows(self._aside, self._rows, np.flatnonzero(aside))
         if ended.any():
             desks.truncate_rows(self._rows, self.telemetry_spec(), ended)
         self._is_ended &= ~ended
+        self._is_aside &= ~aside
         self._is_ready &= ~ready
         self._is_idle |= ready
+
+    def _new_rows(self) -> layouts.Rows:
+        telemetry = {
+            name: np.zeros(self.num_slots, spec.dtype)
+            for name, spec in self.telemetry_spec().items()
+        }
+        time_step = games.new_time_step(self.observation_spec(), self.num_slots)
+        return layouts.Rows(time_step, telemetry, np.zeros(self.num_slots, np.bool_))

@@ -192,6 +192,30 @@ def test_a_reset_in_the_middle_forgets_what_was_under_way():
         converse(pool, diary, 50)
 
 
+def test_a_reset_of_some_slots_loses_nothing_of_the_others():
+    with open_pool(shares=(1, 1, 2)) as pool:
+        diary = Diary(4)
+        diary.note_all(pool.reset(pools.seeds()), range(4))
+        waiting = np.arange(4)
+        generator = np.random.default_rng(0)
+        for step in range(300):
+            actions = (waiting * 31 + step) % 1000
+            diary.sent[waiting] = actions
+            pool.send(actions, waiting)
+            time_step, waiting = pool.recv()
+            diary.note_all(time_step, waiting)
+            if step % 10 == 9:
+                named = np.zeros(4, np.bool_)
+                named[generator.integers(4)] = True
+                time_step = pool.reset(None, named)
+                slot = int(np.flatnonzero(named)[0])
+                diary.last[slot] = None
+                assert time_step.valid[slot]
+                diary.note(slot, time_step.step_type[slot], 0, 1, time_step.observation[slot])
+                waiting = np.union1d(waiting, [slot])
+        assert diary.num_transitions > 400
+
+
 def test_under_the_door_that_waits_all_rows_are_valid():
     with open_pool(shares=(1, 3)) as pool:
         door = environment.GamePyEnvironment(pool, pools.seeds())
