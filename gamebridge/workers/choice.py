@@ -91,23 +91,33 @@ def _measure(
     probe: contract.Game, num_slots: int, is_asynchronous: bool, announce: Callable[[str], None]
 ) -> int:
     """Plays one slot for a moment; returns the number of workers that is best."""
-    if not _is_splittable(probe):
+    if not is_splittable(probe):
         return 0
     step_s = _seconds_a_step(probe)
     if is_asynchronous:
         return num_slots
-    count = min(num_cores(), num_slots)
-    in_workers_s = math.ceil(num_slots / count) * step_s + _ROUND_TRIP_S
-    if count < 2 or num_slots * step_s < _GAIN * in_workers_s:
-        return 0
-    announce(
-        f"{probe.name} takes {step_s * 1e6:,.0f} us a step and slot: its {num_slots} slots are "
-        f"played by {count} worker processes (workers.count)."
-    )
+    count = suited_count(step_s, num_slots)
+    if count:
+        announce(
+            f"{probe.name} takes {step_s * 1e6:,.0f} us a step and slot: its {num_slots} slots are "
+            f"played by {count} worker processes (workers.count)."
+        )
     return count
 
 
-def _is_splittable(game: contract.Game) -> bool:
+def suited_count(step_s: float, num_slots: int) -> int:
+    """Returns how many workers suit a game that can be split; 0 is this process.
+
+    Args:
+      step_s: seconds that one slot's step takes here.
+      num_slots: B.
+    """
+    count = min(num_cores(), num_slots)
+    in_workers_s = math.ceil(num_slots / count) * step_s + _ROUND_TRIP_S
+    return 0 if count < 2 or num_slots * step_s < _GAIN * in_workers_s else count
+
+
+def is_splittable(game: contract.Game) -> bool:
     """Whether its slots are games of their own, each stepped alone."""
     while isinstance(game, contract.Wrapper):
         game = game.game
