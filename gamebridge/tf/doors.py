@@ -8,6 +8,7 @@ to say, or hand the validity on.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -17,7 +18,12 @@ from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
-from gamebridge.tf import threads
+from gamebridge.tf import aside, threads
+
+_LOG = logging.getLogger(__name__)
+
+# How long `close` waits for a step that is under way, in seconds.
+_CLOSING_S = 5.0
 
 
 class Door:
@@ -45,6 +51,7 @@ class Door:
         self.error: Exception | None = None
         self._seeds = seeds
         self._valid_timeout_s = valid_timeout_s
+        self._aside = aside.Aside(f"{game.name}, a step ahead")
         # Since when a slot has been silent, as time.monotonic(); infinite where it is not.
         self._silent_since: Array | None = None
 
@@ -54,20 +61,59 @@ class Door:
 
     def start(self) -> games.TimeStep:
         """Resets all slots, with the seeds that were given last if they are new."""
+        threads.keep_state()
+        self._settle()
         seeds, self._seeds = self._seeds, None
         self._silent_since = None
         return self._play(self.game.reset, seeds)
 
     def play(self, action: Any) -> games.TimeStep:
         """Steps all slots; the rows are the game's own, good until the next call."""
+        threads.keep_state()
+        self._settle()
         return self._play(self.game.step, action)
 
+    def begin(self, action: Any) -> None:
+        """Starts a step in a thread of its own, and returns while it is under way.
+
+        Until `end`, or until another call has waited for the step and given it up, the
+        game must be left alone.
+        """
+        self._settle()
+        action = specs.map_leaves(np.copy, action)
+        self._aside.begin(lambda: self._play(self.game.step, action))
+
+    def end(self) -> games.TimeStep:
+        """Waits for the step that `begin` started; returns and raises what `play` would."""
+        threads.keep_state()
+        time_step: games.TimeStep = self._aside.end()
+        return time_step
+
     def close(self) -> None:
-        """Closes the game."""
+        """Closes the game. A step that is under way is waited for, but not for ever."""
+        try:
+            self._settle(_CLOSING_S)
+        except TimeoutError:
+            _LOG.warning(
+                "%s: closed in the middle of a step that has not ended in %g s",
+                self.game.name,
+                _CLOSING_S,
+            )
+        self._aside.close()
         self.game.close()
 
+    def _settle(self, timeout_s: float | None = None) -> None:
+        """Waits for a step that nobody asked the outcome of, as an error came in between."""
+        if not self._aside.is_busy:
+            return
+        try:
+            self._aside.end(timeout_s)
+        except Exception:
+            if self._aside.is_busy:
+                raise  # it has not ended
+            _LOG.info("%s: a step that was given up raised", self.game.name, exc_info=True)
+
     def _play(self, call: Any, argument: Any) -> games.TimeStep:
-        threads.keep_state()
         self.error = None
         try:
             time_step: games.TimeStep = call(argument)

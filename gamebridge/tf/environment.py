@@ -236,6 +236,29 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
 
         return self._pack(tf.numpy_function(step, waited, self._dtypes))
 
+    def begin_step(self, action: Any) -> tf.Operation | None:
+        """Starts a step and returns while it is under way; in graph or eager.
+
+        Returns:
+          What to hang on to by control dependencies; None where eager.
+        """
+
+        def begin(*leaves: Array) -> list[Array]:
+            self._door.begin(self._action_of(leaves))
+            return []
+
+        begun: tf.Operation | None = tf.numpy_function(begin, tf.nest.flatten(action), [])
+        return begun
+
+    def end_step(self) -> Rows:
+        """Waits for the step that `begin_step` started; in graph or eager."""
+
+        def end() -> list[Array]:
+            self._current = self._rows(self._door.end())
+            return self._current
+
+        return self._pack(tf.numpy_function(end, [], self._dtypes))
+
     def _current_time_step(self) -> ts.TimeStep:
         return self.current_rows().time_step
 

@@ -4,6 +4,10 @@ In an environment that does not wait for all of its slots, a slot goes from one 
 valid rows to the next at its own pace. What it said last, and the action that it was
 given there, is kept until it says something again: only then the transition is known,
 stored and counted.
+
+With overlap, the training that earlier steps paid for runs while the game plays the next
+one. The order is fixed and does not hang on time, so a run repeats exactly; what changes
+is that a training step does not see the transition that is being played meanwhile.
 """
 
 from __future__ import annotations
@@ -42,14 +46,23 @@ class OffPolicyDriver(drivers.Driver):
         environment: environments.GameTFEnvironment,
         learner: learners.OffPolicyLearner,
         seed: int,
+        *,
+        overlaps: bool = False,
     ) -> None:
         """Allocates the replay buffer.
+
+        Args:
+          environment: what is played; `restart` resets it.
+          learner: what acts and trains.
+          seed: fixes all that is drawn.
+          overlaps: whether to train while the game plays its next step.
 
         Raises:
           ConfigError: the replay buffer would not fit the machine's memory.
         """
         super().__init__(environment, learner, seed)
         self._off_policy = learner
+        self._overlaps = overlaps
         self._use = learner.replay_use
         self.replay = replays.Replay(
             environment.observation_spec(),
@@ -106,9 +119,15 @@ class OffPolicyDriver(drivers.Driver):
             action = self._off_policy.act(heard.time_step, self._num_steps, self._draw())
             # The others are still busy with theirs.
             action = _choose(heard.is_news, action, heard.action)
-            rows = self._step(heard.time_step, action)
-            self._store(heard, action, rows)
-            trainings, metrics = self._train(trainings, metrics)
+            if self._overlaps:
+                rows, trainings, metrics = self._train_meanwhile(
+                    heard.time_step, action, trainings, metrics
+                )
+                self._store(heard, action, rows)
+            else:
+                rows = self._step(heard.time_step, action)
+                self._store(heard, action, rows)
+                trainings, metrics = self._train(trainings, metrics)
             heard = _Heard(
                 _choose(rows.valid, rows.time_step, heard.time_step),
                 action,
@@ -124,6 +143,27 @@ class OffPolicyDriver(drivers.Driver):
             parallel_iterations=1,
         )
         return heard, trainings, metrics
+
+    def _train_meanwhile(
+        self, time_step: ts.TimeStep, action: Any, trainings: tf.Tensor, metrics: Any
+    ) -> tuple[environments.Rows, tf.Tensor, Any]:
+        """Steps the environment, and trains while it plays where that has been paid for."""
+
+        def both() -> Any:
+            with tf.control_dependencies([self.environment.begin_step(self._clipped(action))]):
+                trained = self._train(trainings, metrics)
+            with tf.control_dependencies(tf.nest.flatten(trained)):
+                return (self.environment.end_step(), *trained)
+
+        def step_only() -> Any:
+            return self._step(time_step, action), trainings, metrics
+
+        # A step that nothing runs beside is not worth waking up a thread for.
+        with tf.control_dependencies(tf.nest.flatten(time_step)):
+            done: tuple[environments.Rows, tf.Tensor, Any] = tf.cond(
+                self._credit >= self._use.train_interval, both, step_only
+            )
+        return done
 
     def _train(self, trainings: tf.Tensor, metrics: Any) -> tuple[Any, Any]:
         """Trains as often as has been paid for."""

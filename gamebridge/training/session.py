@@ -52,6 +52,8 @@ class Progress:
       mean_return: of the last 100 training episodes; None before the first.
       validation_return: of the newest validation; None before the first.
       note: what just happened, such as a saved checkpoint; "" for nothing.
+      num_restarts: how often a process that played the game was lost and replaced, in this
+        session.
     """
 
     step: int
@@ -60,6 +62,7 @@ class Progress:
     mean_return: float | None
     validation_return: float | None
     note: str = ""
+    num_restarts: int = 0
 
 
 def make_driver(
@@ -179,7 +182,7 @@ class Session:
             is_done = self.num_steps >= goal and self._driver.is_at_boundary
             if now - logged_s >= self._settings.log_interval_s or is_done:
                 logged_s = now
-                log.report(self.num_steps, {**trained, "steps_per_s": self._rate(), **_clock()})
+                log.report(self.num_steps, {**trained, **self._speed(), **_clock()})
             self._tell(steps, log)
             if is_done:
                 break
@@ -243,6 +246,13 @@ class Session:
         log.report(self.num_steps, {"validation_return": mean, **_clock()})
         return mean
 
+    def _speed(self) -> dict[str, float]:
+        speed: dict[str, float] = {"steps_per_s": self._rate()}
+        # Of this session; most games are never lost.
+        if self._log.num_restarts:
+            speed["restarts"] = self._log.num_restarts
+        return speed
+
     def _rate(self) -> float:
         elapsed = max(time.monotonic() - self._started_s, 1e-9)
         return (self.num_steps - self._started_step) / elapsed
@@ -253,7 +263,13 @@ class Session:
         if self._watch is not None:
             self._watch(
                 Progress(
-                    self.num_steps, steps, self._rate(), log.mean_return, self._validation, note
+                    self.num_steps,
+                    steps,
+                    self._rate(),
+                    log.mean_return,
+                    self._validation,
+                    note,
+                    self._log.num_restarts,
                 )
             )
 

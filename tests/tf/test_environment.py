@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -17,7 +20,7 @@ import tensorflow as tf  # noqa: E402, TID253
 from tf_agents.environments import tf_py_environment, utils  # noqa: E402, TID253
 from tf_agents.specs import array_spec, tensor_spec  # noqa: E402, TID253
 
-from gamebridge.tf import environment  # noqa: E402
+from gamebridge.tf import doors, environment  # noqa: E402
 
 NESTED = {
     "camera": specs.frame(8, 8, 1, name="camera"),
@@ -341,3 +344,127 @@ def test_make_gives_an_environment_whose_batch_is_its_slots():
     assert not np.array_equal(first, other.reset().observation)
     for opened in (door, again, other):
         opened.close()
+
+
+class Gated(fakes.Corridor):
+    """Notes its steps; one that is told to wait does so until it is let go."""
+
+    def __init__(self):
+        super().__init__(2, length=30)
+        self.gate = threading.Event()
+        self.gate.set()
+        self.num_steps = 0
+        self.num_closed = 0
+        self.error = None
+
+    def step(self, action, active=None):
+        self.gate.wait(10)
+        self.num_steps += 1
+        if self.error is not None:
+            raise self.error
+        return super().step(action, active)
+
+    def close(self):
+        self.num_closed += 1
+
+
+RIGHT = tf.ones([2], tf.int64)
+
+
+@pytest.mark.parametrize("in_graph", [False, True], ids=["eager", "function"])
+def test_a_step_in_two_halves_is_a_step(in_graph):
+    ours, theirs = (environment.GameTFEnvironment(Gated(), np.arange(2)) for _ in range(2))
+
+    def halves(action):
+        begun = ours.begin_step(action)
+        with tf.control_dependencies([begun] if begun is not None else []):
+            return ours.end_step()
+
+    play = tf.function(halves, autograph=False) if in_graph else halves
+    tf.nest.map_structure(np.testing.assert_array_equal, ours.reset(), theirs.reset())
+    for number in range(40):
+        action = tf.fill([2], tf.constant(number % 3 > 0, tf.int64))
+        time_step, valid = play(action)
+        tf.nest.map_structure(np.testing.assert_array_equal, time_step, theirs.step(action))
+        tf.nest.map_structure(np.testing.assert_array_equal, time_step, ours.current_time_step())
+        assert valid.numpy().all()
+    ours.close()
+
+
+def test_a_step_that_was_begun_goes_on_alone():
+    game = Gated()
+    env = environment.GameTFEnvironment(game)
+    env.reset()
+    game.gate.clear()
+    env.begin_step(RIGHT)
+    assert game.num_steps == 0
+    game.gate.set()
+    env.end_step()
+    assert game.num_steps == 1
+    env.close()
+
+
+def test_what_a_step_aside_raises_is_kept():
+    game = Gated()
+    env = environment.GameTFEnvironment(game)
+    env.reset()
+    game.error = LookupError("no such wheel")
+    env.begin_step(RIGHT)
+    with pytest.raises(tf.errors.OpError):
+        tf.function(env.end_step, autograph=False)()
+    assert env.error is game.error
+    game.error = None
+    env.step(RIGHT)
+    assert env.error is None
+    env.close()
+
+
+@pytest.mark.parametrize("then", ["reset", "restart", "step", "begin_step"])
+def test_a_step_that_was_given_up_is_waited_for(then):
+    game = Gated()
+    env = environment.GameTFEnvironment(game)
+    env.reset()
+    game.gate.clear()
+    game.error = ValueError("nobody hears of it")
+    env.begin_step(RIGHT)
+    timer = threading.Timer(0.05, game.gate.set)
+    timer.start()
+    arguments = {"restart": [np.arange(2)], "step": [RIGHT], "begin_step": [RIGHT]}
+    if "step" in then:
+        with pytest.raises(ValueError, match="nobody hears"):  # that of the second one
+            getattr(env, then)(*arguments[then])
+            env.end_step()
+        assert game.num_steps == 2
+    else:
+        getattr(env, then)(*arguments.get(then, []))
+        assert game.num_steps == 1
+    timer.join()
+    env.close()
+
+
+def test_closing_in_mid_step_waits_for_it_but_not_for_ever(monkeypatch, caplog):
+    game = Gated()
+    env = environment.GameTFEnvironment(game)
+    env.reset()
+    game.gate.clear()
+    env.begin_step(RIGHT)
+    monkeypatch.setattr(doors, "_CLOSING_S", 0.05)
+    began = time.monotonic()
+    env.close()
+    assert time.monotonic() - began < 2
+    assert game.num_closed == 1
+    assert "closed in the middle of a step that has not ended in 0.05 s" in caplog.text
+    game.gate.set()
+    env.close()
+    assert game.num_closed == 2
+
+
+def test_a_door_that_does_not_wait_hands_the_validity_on():
+    env = environment.GameTFEnvironment(silent_game(), waits=False)
+    assert not env.waits
+    env.reset()
+    assert env.current_rows().valid.numpy().tolist() == [True, True]
+    step = tf.function(env.step_rows, autograph=False)
+    said = [step(tf.zeros([2], tf.int64)).valid.numpy().tolist() for _ in range(3)]
+    assert said == [[True, False], [True, False], [True, True]]
+    assert environment.GameTFEnvironment(silent_game()).waits
