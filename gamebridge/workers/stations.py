@@ -300,7 +300,7 @@ class Station:
     def _what(self, lost: processes.Lost, moment: str) -> str:
         first, last = self.slots.start, self.slots.stop - 1
         slots = f"slot {first}" if first == last else f"slots {first} to {last}"
-        return f"{self.label} ({slots}) {lost} at {moment}"
+        return f"At {moment}, {self.label} ({slots}) {lost}".rstrip(".")
 
     def _log(self, lost: processes.Lost, what: str, tail: list[str]) -> None:
         text = [what, *(f"  it wrote: {line}" for line in tail)]
