@@ -11,7 +11,7 @@ import types
 from gamebridge.cli import progress, terminal
 
 
-def told(step, note="", target=100, rate=10.0, mean=None, validation=None):
+def told(step, note="", target=100, rate=10.0, mean=None, validation=None, restarts=0):
     return types.SimpleNamespace(
         step=step,
         target=target,
@@ -19,7 +19,13 @@ def told(step, note="", target=100, rate=10.0, mean=None, validation=None):
         mean_return=mean,
         validation_return=validation,
         note=note,
+        num_restarts=restarts,
     )
+
+
+def test_a_summary_tells_of_restarts_where_there_were_any():
+    assert "3 restarts" in progress.summary(told(50, restarts=3))
+    assert "restarts" not in progress.summary(told(50))
 
 
 def test_a_summary_leaves_out_what_is_not_known_yet():
@@ -55,7 +61,7 @@ with screen.foreign_code(), progress.Watcher(screen) as watcher:
     for step in (40, 100):
         watcher.watch(types.SimpleNamespace(
             step=step, target=100, steps_per_s=10.0, mean_return=None, validation_return=None,
-            note="checkpoint at step 40" if step == 40 else ""))
+            note="checkpoint at step 40" if step == 40 else "", num_restarts=0))
     logging.getLogger("gamebridge.x").warning("said above the bar")
     print("a game that prints")
 screen.result("the result")

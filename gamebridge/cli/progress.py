@@ -126,6 +126,8 @@ def summary(progress: Progress) -> str:
         parts.append(f"return {progress.mean_return:,.2f}")
     if progress.validation_return is not None:
         parts.append(f"validation {progress.validation_return:,.2f}")
+    if progress.num_restarts:
+        parts.append(f"{progress.num_restarts:,} restarts")
     left = progress.target - progress.step
     if left > 0 and progress.steps_per_s > 0:
         seconds = round(left / progress.steps_per_s)

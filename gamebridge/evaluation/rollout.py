@@ -107,6 +107,8 @@ def play(
 ) -> list[PlayedEpisode]:
     """Plays one episode a seed and returns them in the order of the seeds.
 
+    An episode whose game was lost with the process that played it is played again.
+
     Args:
       game: any Game; every episode is the first one of its slot seed.
       policy: what acts, usually a greedy policy.
@@ -121,12 +123,14 @@ def play(
     while table.running.any() and not should_stop():
         action, state = policy(time_step, state)
         active = table.running if game.can_hold else None
+        num_restarts = game.num_restarts
         time_step = game.step(action, active)
+        if game.num_restarts != num_restarts:
+            table.drop_lost(time_step)
         finished = table.note(time_step, action, watch)
-        if finished.any():
-            restart = table.next_seeds(finished)
-            if restart.any():
-                time_step = game.reset(table.slot_seeds(), restart)
+        restart = table.next_seeds(finished)
+        if restart.any():
+            time_step = game.reset(table.slot_seeds(), restart)
     return table.played
 
 
@@ -142,6 +146,7 @@ class _Table:
         self._episode = np.arange(count)
         self._next = min(count, len(self._seeds))
         self.running = self._episode < len(self._seeds)
+        self._lost = np.zeros(count, np.bool_)
         self._return = np.zeros(count)
         self._length = np.zeros(count, np.int64)
         self._reduce = {name: spec.reduce for name, spec in game.telemetry_spec().items()}
@@ -157,11 +162,20 @@ class _Table:
         numbers = np.where(self.running, self._episode, 0)
         return np.asarray([self._seeds[number] for number in numbers], np.int64)
 
+    def drop_lost(self, time_step: games.TimeStep) -> None:
+        """Begins again with the episodes that ended in a step in which a process was lost.
+
+        One that the game itself truncated in that step is among them: it is the same again.
+        """
+        self._lost = self.running & time_step.is_last() & time_step.valid
+        self._lost &= time_step.discount == 1
+
     def note(
         self, time_step: games.TimeStep, action: Any, watch: Callable[[Moment], None] | None
     ) -> Array:
         """Adds a step; returns bool [B], the slots whose episode ended with it."""
-        counted = self.running & time_step.valid & (time_step.step_type != games.FIRST)
+        heard = self.running & time_step.valid & ~self._lost
+        counted = heard & (time_step.step_type != games.FIRST)
         self._return[counted] += time_step.reward[counted]
         self._length[counted] += 1
         values = self._game.telemetry() if self._reduce else {}
@@ -177,13 +191,21 @@ class _Table:
         return finished
 
     def next_seeds(self, finished: Array) -> Array:
-        """Gives the finished slots new episodes; returns bool [B], those that got one."""
-        got = np.zeros_like(finished)
-        for slot in np.flatnonzero(finished):
+        """Gives the finished slots new episodes, the lost ones theirs again; returns who got one.
+
+        Returns:
+          bool [B], the slots that are to be reset.
+        """
+        got, self._lost = self._lost, np.zeros_like(self._lost)
+        if not (finished | got).any():
+            return got
+        for slot in np.flatnonzero(finished | got):
             self._return[slot] = 0.0
             self._length[slot] = 0
             for totals in self._telemetry.values():
                 totals[slot] = 0.0
+            if got[slot]:
+                continue
             if self._next < len(self._seeds):
                 self._episode[slot] = self._next
                 self._next += 1

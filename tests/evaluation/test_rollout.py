@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gamebridge import make_game
+from gamebridge import contract, make_game
 from gamebridge.contract import FIRST, LAST, MID, TelemetrySpec, seeding, specs
 from gamebridge.testing import fakes
 from gamebridge.tf import start
@@ -233,3 +233,33 @@ def test_no_seed_of_one_purpose_is_ever_one_of_another():
         for other in domains[index + 1 :]:
             assert not seen[domain] & seen[other]
     assert MID == 1
+
+
+class Losing(contract.Wrapper):
+    """Loses the process of slot 0 once, in the middle of an episode."""
+
+    lost_at = 9
+    restarts = 0
+    count = 0
+
+    @property
+    def num_restarts(self):
+        return self.restarts
+
+    def step(self, action, active=None):
+        time_step = self.game.step(action, active)
+        self.count += 1
+        if self.count != self.lost_at:
+            return time_step
+        self.restarts += 1
+        step_type, reward, discount = (part.copy() for part in time_step[:3])
+        step_type[0], reward[0], discount[0] = LAST, 0.0, 1.0
+        return time_step._replace(step_type=step_type, reward=reward, discount=discount)
+
+
+def test_an_episode_that_was_lost_with_its_process_is_played_again():
+    with make_game("gym/CartPole-v1", 3, workers=0) as game:
+        whole = rollout.play(game, leaning(game), SEEDS, max_steps=500)
+        losing = Losing(game)
+        assert rollout.play(losing, leaning(game), SEEDS, max_steps=500) == whole
+        assert losing.restarts == 1
