@@ -122,8 +122,15 @@ def measure(
         for number in range(num_rounds):
             start_at = number % len(names) if names else 0
             for name in names[start_at:] + names[:start_at]:
-                steps, seconds = children[name].play(counts[name])
-                rates[name].append(steps / seconds)
+                if name in left_out:
+                    continue
+                try:
+                    steps, seconds = children[name].play(counts[name])
+                except LeftOut as error:
+                    left_out[name] = f"ended in round {number + 1}: {error}"
+                    del rates[name]
+                else:
+                    rates[name].append(steps / seconds)
     return Table(rates, left_out)
 
 
