@@ -28,13 +28,17 @@ class FrameWriter(abc.ABC):
     spec: specs.ArraySpec
     rows: Array
 
+    def views(self, frames: Array) -> list[Array]:
+        """Returns what `write` takes of the game's rows, uint8 [B, ...]: one view a slot."""
+        return list(frames)
+
     @abc.abstractmethod
     def write(self, slot: int, frame: Array, *, is_first: bool) -> None:
         """Writes one slot's row.
 
         Args:
           slot: which row.
-          frame: uint8 [height, width, channels], the game's.
+          frame: the slot's of `views`.
           is_first: whether an episode starts with this frame.
         """
 
@@ -77,6 +81,9 @@ class FrameWrapper(contract.Wrapper):
             for place, writer in zip(nests.places(spec), writers)
             if writer is not None
         ]
+        # Games write into the same rows again: they are split into views once.
+        self._seen: list[Array | None] = [None] * len(self._writers)
+        self._views: list[list[Array]] = [[] for _ in self._writers]
 
     def observation_spec(self) -> specs.Spec:
         """The game's, with the frames as they come out of here."""
@@ -94,10 +101,13 @@ class FrameWrapper(contract.Wrapper):
         step_type, reward, discount, observation, valid = time_step
         heard = _heard(valid, named)
         types = step_type.tolist()
-        for place, writer in self._writers:
-            frames = nests.pick(observation, place)
+        for index, (place, writer) in enumerate(self._writers):
+            rows = nests.pick(observation, place)
+            if rows is not self._seen[index]:
+                self._seen[index], self._views[index] = rows, writer.views(rows)
+            views = self._views[index]
             for slot in heard:
-                writer.write(slot, frames[slot], is_first=types[slot] == contract.FIRST)
+                writer.write(slot, views[slot], is_first=types[slot] == contract.FIRST)
         observation = nests.overlay(observation, self._rows)
         return contract.TimeStep(step_type, reward, discount, observation, valid)
 

@@ -7,6 +7,7 @@ looked at, and only where something is wrong are slots and elements told apart.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -20,6 +21,7 @@ _STEP_NAMES = ("FIRST", "MID", "LAST")
 # _LEGAL[step type before, step type now]; a reset counts as LAST.
 _LEGAL = np.array([[False, True, True], [False, True, True], [True, False, False]])
 
+_USUAL_DISCOUNTS = {0.0, 1.0}
 _LEGAL_PAIRS = {(before, now) for before, now in np.argwhere(_LEGAL).tolist()}
 
 _KEEP_TO_RULES = "The game must keep to the rules of gamebridge.contract.game."
@@ -58,14 +60,17 @@ class ValueGuard(contract.Wrapper):
         self._all_were_mid = False
         self._all_mid = np.full(num_slots, contract.MID, np.int32).tobytes()
         self._all_true = np.ones(num_slots, np.bool_).tobytes()
-        self._all_one = np.ones(num_slots, np.float32).tobytes()
         self._heads = [
-            leaf_checks.LeafCheck(name, specs.box((), dtype=dtype), num_slots)
-            for name, dtype in zip(
-                ("step_type", "reward", "discount", "valid"),
-                (np.int32, np.float32, np.float32, np.bool_),
+            leaf_checks.LeafCheck(name, specs.box((), *bounds, dtype=dtype), num_slots)
+            for name, dtype, bounds in (
+                ("step_type", np.int32, ()),
+                ("reward", np.float32, ()),
+                ("discount", np.float32, (0, 1)),
+                ("valid", np.bool_, ()),
             )
         ]
+        # Few numbers are looked at sooner by Python than by numpy.
+        self._is_few = num_slots <= leaf_checks.FEW_SLOTS
         self._seen_heads: tuple[Array | None, ...] = (None,) * 4
         self._observation = _Side("observation", game.observation_spec(), num_slots)
         self._action = _Side("action", game.action_spec(), num_slots)
@@ -124,14 +129,11 @@ class ValueGuard(contract.Wrapper):
         all_valid = valid.tobytes() == self._all_true
         all_mid = all_valid and step_type.tobytes() == self._all_mid
         if not (all_mid and self._all_were_mid):
-            if not (all_valid and named is None and self._is_ordered(step_type)):
+            is_plain = all_valid and named is None
+            if not (is_plain and self._is_few and self._is_ordered(step_type)):
                 self._check_order(step_type, valid if named is None else valid & named)
             self._all_were_mid = all_mid and named is None
-        if not leaf_checks.is_finite(reward) or (
-            discount.tobytes() != self._all_one
-            # Written so that NaN counts as wrong.
-            and not (discount.min() >= 0 and discount.max() <= 1)
-        ):
+        if self._is_outcome_suspect(reward, discount):
             self._check_outcome(reward, discount, valid if named is None else valid & named)
         checked = self._check_side(self._observation, observation, valid, named)
         if checked is observation:
@@ -149,9 +151,10 @@ class ValueGuard(contract.Wrapper):
         self, side: _Side, nest: specs.Nest, valid: Array | None, named: Array | None
     ) -> specs.Nest:
         """Checks all leaves; returns the nest, clipped where the mode is to clip."""
+        is_wrong = False
         for leaf, place in side.leaves:
             try:
-                array = nests.pick(nest, place)
+                array = nests.pick(nest, place) if place else nest
             except (KeyError, IndexError, TypeError):
                 self._check_structure(side, nest)
                 raise
@@ -160,7 +163,8 @@ class ValueGuard(contract.Wrapper):
                 self._refuse(None, fault, side.advice)
             if leaf.is_suspect(array):
                 self._judge(side, leaf, array, valid, named)
-        return nests.overlay(nest, side.clipped) if self._clips else nest
+                is_wrong = True
+        return side.clip(nest) if is_wrong and self._clips else nest
 
     def _judge(
         self,
@@ -191,10 +195,19 @@ class ValueGuard(contract.Wrapper):
 
     def _is_ordered(self, step_type: Array) -> bool:
         """Whether all slots took a legal step, and notes it if so: the cheap look at a batch."""
-        if not set(zip(self._before.tolist(), step_type.tolist())) <= _LEGAL_PAIRS:
+        if not _LEGAL_PAIRS.issuperset(zip(self._before.tolist(), step_type.tolist())):
             return False
-        np.copyto(self._before, step_type)
+        self._before[...] = step_type
         return True
+
+    def _is_outcome_suspect(self, reward: Array, discount: Array) -> bool:
+        """Whether any row has a reward or discount that may be wrong."""
+        if self._is_few:
+            # A sum of float32, in double precision, is finite if they are.
+            is_finite = math.isfinite(sum(reward.tolist()))
+            if is_finite and _USUAL_DISCOUNTS.issuperset(discount.tolist()):
+                return False
+        return self._heads[1].is_suspect(reward) or self._heads[2].is_suspect(discount)
 
     def _check_order(self, step_type: Array, heard: Array) -> None:
         known = (step_type >= contract.FIRST) & (step_type <= contract.LAST)
@@ -255,4 +268,10 @@ class _Side:
             name = path or leaf.name
             label = f"{word} '{name}'" if name else word
             self.leaves.append((leaf_checks.LeafCheck(label, leaf, num_slots), place))
-        self.clipped = nests.build(spec, [leaf.clipped for leaf, _ in self.leaves])
+        self._clipped = nests.build(spec, [leaf.clipped for leaf, _ in self.leaves])
+
+    def clip(self, nest: specs.Nest) -> specs.Nest:
+        """Returns the nest with every leaf put into its bounds, in buffers of its own."""
+        for leaf, place in self.leaves:
+            leaf.clip(nests.pick(nest, place))
+        return nests.overlay(nest, self._clipped)

@@ -51,8 +51,9 @@ class _Picture(frames.FrameWriter):
                 f"{wanted.crop_bottom} rows and {wanted.crop_left} + {wanted.crop_right} columns "
                 "leaves nothing. Lower wrappers.images.crop_*."
             )
-        self._rows = slice(wanted.crop_top, wanted.crop_top + rows)
-        self._columns = slice(wanted.crop_left, wanted.crop_left + columns)
+        self._cut = np.s_[
+            wanted.crop_top : wanted.crop_top + rows, wanted.crop_left : wanted.crop_left + columns
+        ]
         self._grey_code = None
         if wanted.grey and channels != 1:
             if channels not in _GREY_CODES:
@@ -80,10 +81,13 @@ class _Picture(frames.FrameWriter):
         self._targets = [row[:, :, 0] if channels == 1 else row for row in self.rows]
         self._grey = np.zeros((rows, columns), np.uint8)
 
+    def views(self, frames: Array) -> list[Array]:
+        """Returns what is not cropped off."""
+        return [frame[self._cut] for frame in frames]
+
     def write(self, slot: int, frame: Array, *, is_first: bool) -> None:
         """Writes the frame as the settings want it."""
-        picture = frame[self._rows, self._columns]
-        target = self._targets[slot]
+        picture, target = frame, self._targets[slot]
         if self._grey_code is not None:
             grey = target if self._size is None else self._grey
             picture = cv2.cvtColor(picture, self._grey_code, dst=grey)

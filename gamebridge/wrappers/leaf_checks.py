@@ -6,12 +6,18 @@ of its own, and leaves it to a second look to tell which element is wrong.
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
+
+# Up to so many elements it costs least to compare a buffer as bytes; so many numbers are
+# as quickly looked up in a set as they are compared twice.
+_FEW_ELEMENTS = 4096
+FEW_SLOTS = 16
+_FEW_VALUES = 1024
 
 
 class LeafCheck:
@@ -19,8 +25,8 @@ class LeafCheck:
 
     Attributes:
       label: how messages call the leaf.
-      clipped: after `is_suspect`, the array put into its bounds; None where the spec has
-        none to keep (an integer leaf may use the whole range of its dtype, as frames do).
+      clipped: where `clip` puts its array; None where the spec has no bounds to keep (an
+        integer leaf may use the whole range of its dtype, as frames do).
     """
 
     def __init__(self, label: str, spec: specs.ArraySpec, num_slots: int) -> None:
@@ -36,6 +42,15 @@ class LeafCheck:
         bounded = self._low is not None or self._high is not None
         self.clipped = np.zeros(self._shape, self._dtype) if bounded else None
         self._seen: Array | None = None
+        self._allowed: frozenset[int] | None = None
+        num_values = spec.num_values
+        if bounded and num_values and max(num_values / _FEW_VALUES, num_slots / FEW_SLOTS) <= 1:
+            least = int(spec.minimum or 0)
+            self._allowed = frozenset(range(least, least + num_values))
+        self._tests = self._tests_of_all()
+        self._passed = np.ones(self._shape, np.bool_)
+        few = self._passed.size <= _FEW_ELEMENTS
+        self._all_passed = self._passed.tobytes() if few else None
 
     def form_fault(self, array: Array) -> str | None:
         """Says how shape or dtype differ from the spec; None where they do not."""
@@ -52,16 +67,23 @@ class LeafCheck:
 
     def is_suspect(self, array: Array) -> bool:
         """Whether any element of any row is not finite or out of bounds."""
-        if self.clipped is not None:
-            source = array
-            if self._low is not None:
-                source = np.maximum(source, self._low, out=self.clipped)
-            if self._high is not None:
-                np.minimum(source, self._high, out=self.clipped)
-            # As bytes: for a small leaf, the number of numpy's calls is what counts.
-            if self.clipped.tobytes() != array.tobytes():
+        if self._allowed is not None:
+            return not self._allowed.issuperset(array.tolist())
+        for test, *bound in self._tests:
+            test(array, *bound, self._passed)
+            if self._all_passed is None:
+                if not self._passed.all():
+                    return True
+            elif self._passed.tobytes() != self._all_passed:
                 return True
-        return self._is_float and not is_finite(array)
+        return False
+
+    def clip(self, array: Array) -> None:
+        """Puts the array into its bounds, in `clipped`."""
+        if self._low is not None:
+            array = np.maximum(array, self._low, out=self.clipped)
+        if self._high is not None:
+            np.minimum(array, self._high, out=self.clipped)
 
     def first_not_finite(self, array: Array, rows: Array) -> tuple[int, str] | None:
         """Returns slot and description of the first NaN or Inf in `rows`, bool [B]."""
@@ -90,6 +112,20 @@ class LeafCheck:
         element = ", ".join(str(axis) for axis in index[1:])
         return f"{self.label}[{element}]" if element else self.label
 
+    def _tests_of_all(self) -> list[tuple[Any, ...]]:
+        """Returns ufuncs, with what to compare with, that are true for all that is right."""
+        low, high = self._low, self._high
+        if self._is_float:
+            if low is None and high is None:
+                return [(np.isfinite,)]
+            # NaN fails both, and so does Inf where infinite bounds are made finite ones.
+            most = np.finfo(self._dtype).max
+            low = np.maximum(-np.inf if low is None else low, np.full(self._shape, -most))
+            high = np.minimum(np.inf if high is None else high, np.full(self._shape, most))
+            low, high = low.astype(self._dtype), high.astype(self._dtype)
+        tests = ((np.greater_equal, low), (np.less_equal, high))
+        return [(test, bound) for test, bound in tests if bound is not None]
+
     def _bound(self, bound: Array | None, is_tighter: np.ufunc) -> Array | None:
         if bound is None or self._dtype.kind == "b":
             return None
@@ -101,14 +137,6 @@ class LeafCheck:
         if not is_tighter(bound, loosest).any():
             return None
         return np.broadcast_to(bound, self._shape).copy()
-
-
-def is_finite(array: Array) -> bool:
-    """Whether no element of a float array is NaN or Inf; may say no where one is huge."""
-    # One product instead of two passes; unlike a sum it does not warn about what it meets.
-    if array.dtype == np.float16:
-        return bool(np.isfinite(array).all())
-    return math.isfinite(np.vdot(array, array))
 
 
 def _first(wrong: Array, rows: Array) -> tuple[int, ...] | None:

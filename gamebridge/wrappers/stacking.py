@@ -84,14 +84,17 @@ class _MergedStack(frames.FrameWriter):
             for ring in self._ring
         ]
 
+    def views(self, frames: Array) -> list[Array]:
+        """Returns the frames without the axis of their only channel."""
+        return list(frames[:, :, :, 0])
+
     def write(self, slot: int, frame: Array, *, is_first: bool) -> None:
         """Puts the frame into the ring, and the ring into the row."""
-        plane = frame[:, :, 0]
         if is_first:
-            self._ring[slot] = plane
+            self._ring[slot] = frame
         newest = self._newest[slot] = (self._newest[slot] + 1) % len(self._oldest_first[slot])
         ordered = self._oldest_first[slot][newest]
-        np.copyto(ordered[-1], plane)
+        ordered[-1][...] = frame
         cv2.merge(ordered, self._row_list[slot])
 
 

@@ -220,6 +220,57 @@ def test_a_slot_that_moves_while_it_is_held_is_found_out():
         guard.step(no_action())
 
 
+@pytest.mark.parametrize("num_slots", [1, 2, 16, 17, 40])
+@pytest.mark.parametrize(
+    ("leaf", "value", "message"),
+    [
+        ("observation", 9.0, "observation is 9.0; expected"),
+        ("observation", np.nan, "observation is nan; expected a finite number"),
+        ("reward", -np.inf, "reward is -inf; expected a finite number"),
+        ("discount", np.nan, "discount is nan; expected a number from 0 to 1"),
+        ("discount", -0.5, "discount is -0.5; expected a number from 0 to 1"),
+        ("step_type", LAST, "step_type is LAST after LAST; expected FIRST"),
+        ("action", 7, "action is 7; expected"),
+    ],
+)
+def test_few_slots_and_many_are_held_to_the_same(num_slots, leaf, value, message):
+    class Wide(contract.Game):
+        def __init__(self):
+            self.num_slots = num_slots
+            self.rows = contract.new_time_step(self.observation_spec(), num_slots)
+
+        def observation_spec(self):
+            return specs.box((), -1.0, 1.0)
+
+        def action_spec(self):
+            return specs.discrete(5, start=2)
+
+        def reset(self, seeds=None, slots=None):
+            return self.rows
+
+        def step(self, action, active=None):
+            self.rows.step_type[:] = (self.rows.step_type + 1) % 3
+            self.rows.reward[:], self.rows.discount[:] = np.float32(3e38), 0.9
+            return self.rows
+
+    game = Wide()
+    guard = guards.ValueGuard(game)
+    guard.reset()
+    action = np.full(num_slots, 2)
+    for _ in range(4):
+        guard.step(action)
+    if leaf == "action":
+        action[-1] = value
+    else:
+        guard.step(action)
+        getattr(game.rows, leaf)[-1] = value
+        game.step = lambda action, active: game.rows
+        game.rows.step_type[:-1] = FIRST
+        game.rows.step_type[-1] = LAST if leaf == "step_type" else FIRST
+    with pytest.raises(errors.GameError, match=f"slot {num_slots - 1}, .*{message}"):
+        guard.step(action)
+
+
 def test_discounts_of_endings_pass():
     def end(rows):
         rows.step_type[1], rows.discount[1] = LAST, 0.0

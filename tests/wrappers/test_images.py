@@ -138,3 +138,14 @@ def test_shrinking_takes_areas_and_not_single_pixels():
         StillGame(specs.frame(4, 4, 1), frames), ImageSettings(height=2, width=2)
     )
     assert (game.reset().observation == 50).all()
+
+
+def test_a_game_may_say_its_frames_in_another_array_each_time():
+    game = still()
+    wrapper = images.ImagePreprocessing(game, ImageSettings(crop_top=4, grey=True))
+    first = wrapper.reset().observation.copy()
+    game.rows = game.rows._replace(observation=game.rows.observation[::-1].copy())
+    np.testing.assert_array_equal(wrapper.step(np.zeros(2, np.int64)).observation, first[::-1])
+    game.rows.observation[0] = game.rows.observation[1]
+    told = wrapper.step(np.zeros(2, np.int64)).observation
+    np.testing.assert_array_equal(told, [first[0], first[0]])
