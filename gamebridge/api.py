@@ -20,17 +20,21 @@ from gamebridge.contract import records, seeding
 from gamebridge.training import tables, trained_specs
 
 if TYPE_CHECKING:
+    from gamebridge.benching.results import Report
     from gamebridge.evaluation.results import Evaluation
     from gamebridge.tf.environment import GameTFEnvironment
     from gamebridge.training.runs import Plan, Run
     from gamebridge.training.session import Progress, Session
     from gamebridge.workers.settings import SupervisionSettings, WorkerSettings
+    from gamebridge.workers.staffs import Order
     from gamebridge.wrappers.settings import WrapperSettings
 
 _LOG = logging.getLogger(__name__)
 
 PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
 _MAX_EVALUATION_SLOTS = 8
+# Where neither game nor agent says.
+_BENCH_SLOTS = 8
 # Of videos of games that have no time of their own.
 _FPS = 30.0
 
@@ -132,7 +136,7 @@ def train(
     steps: int = 100_000,
     run: str | os.PathLike[str] | None = None,
     num_slots: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     source: config.Source | None = None,
@@ -147,7 +151,8 @@ def train(
       steps: steps of the game to train for, all slots together.
       run: the run folder; by default a new one under runs/.
       num_slots: how many slots step together; by default what suits game and agent.
-      seed: fixes games, networks, exploration and replay.
+      seed: fixes games, networks, exploration and replay; None means 0, and that the run
+        need not repeat exactly on another machine.
       settings: tables "game", "wrappers", "agent", "training", "workers" and "supervision"
         of a settings file.
       source: where the settings came from, for messages.
@@ -173,7 +178,7 @@ def train(
     if num_slots is None:
         num_slots = game_record.num_slots or agent_record.num_slots
     run_table = {
-        "game": game_id, "agent": agent, "steps": steps, "seed": seed, "num_slots": num_slots
+        "game": game_id, "agent": agent, "steps": steps, "seed": seed or 0, "num_slots": num_slots
     }  # fmt: skip
     run_settings = config.convert(run_table, runs.RunSettings, path="run", source=source)
     wrappers = tables.wrapper_settings(game_record, given["wrappers"], source)
@@ -216,7 +221,8 @@ def train(
         made = runs.Run(folder)
         # All that may refuse comes first: what is refused leaves no folder behind.
         fitted = _fit(agent_record, game, announce)
-        sitting = _session(made, plan, agent_record, fitted, watch)
+        sitting = _session(made, plan, agent_record, fitted, watch, is_seeded=seed is not None)
+        plan = dataclasses.replace(plan, training={**plan.training, "overlap": sitting.overlaps})
         made.begin(plan)
         _train(made, plan, fitted, sitting, steps, announce)
     return made
@@ -371,6 +377,80 @@ def evaluate(
     return evaluation
 
 
+def bench(
+    game_id: str,
+    agent: str | None = None,
+    num_slots: int | None = None,
+    *,
+    steps: int = 1_000_000,
+    seconds: float = 1.0,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    source: config.Source | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> Report:
+    """Measures what a step of a game costs, and where the time goes.
+
+    Args:
+      game_id: such as "gym/CartPole-v1".
+      agent: whose training is measured too; None for none.
+      num_slots: how many slots step together; by default what suits game and agent.
+      steps: of the training that is asked about.
+      seconds: of each measurement.
+      settings: tables as `train` takes them.
+      source: where the settings came from, for messages.
+      announce: told in a line each what is being measured.
+
+    Raises:
+      ConfigError: unknown ids or settings.
+      FitError: the agent cannot play the game.
+      Error: others, as their classes say.
+    """
+    from gamebridge.benching import arrangements, bench
+    from gamebridge.training import runs
+
+    found = discover()
+    located = found.locate_game(game_id)
+    agent_record = None if agent is None else found.find_agent(agent)
+    record, given = located.record, tables.checked(settings or {}, source)
+    if num_slots is None:
+        num_slots = record.num_slots or (agent_record.num_slots if agent_record else _BENCH_SLOTS)
+    # A game that raises is to be named, not to be played on by another worker.
+    supervision = config.merge({"on_error": "stop"}, given["supervision"])
+    announce = announce or _LOG.info
+
+    def make_learner(fitted: games.Game) -> tuple[Any, Mapping[str, Any]]:
+        if agent_record is None:
+            raise ValueError("No agent was asked for.")
+        presets = tables.presets(record, agent_record, fitted, announce)
+        chosen = config.merge(presets, given["agent"])
+        plan = runs.Plan(
+            run=runs.RunSettings(game_id, agent_record.id, steps, 0, num_slots),
+            game={},
+            wrappers={},
+            agent=_plain(
+                config.convert(chosen, agent_record.settings, path="agent", source=source)
+            ),
+            training={},
+        )
+        return _learner(agent_record, plan, fitted), plan.agent
+
+    subject = arrangements.Subject(
+        record=record,
+        order=_order(
+            located,
+            num_slots,
+            given["game"],
+            tables.wrapper_settings(record, given["wrappers"], source),
+            tables.supervision_settings(supervision, source),
+            source=source,
+        ),
+        workers=tables.worker_settings(given["workers"], source),
+        agent=agent_record,
+        make_learner=make_learner,
+    )
+    return bench.run(subject, seconds, steps, announce)
+
+
 def _fit(
     agent_record: records.AgentRecord, game: games.Game, announce: Callable[[str], None]
 ) -> games.Game:
@@ -388,6 +468,8 @@ def _session(
     agent_record: records.AgentRecord,
     game: games.Game,
     watch: Callable[[Progress], None] | None,
+    *,
+    is_seeded: bool = True,
 ) -> Session:
     from gamebridge.training import session
     from gamebridge.wrappers import episodes
@@ -399,6 +481,7 @@ def _session(
         plan.run.seed,
         tables.training_settings(plan.training, None),
         watch,
+        is_seeded=is_seeded,
     )
 
 
@@ -485,11 +568,29 @@ def _open_game(
     announce: Callable[[str], None] | None = None,
 ) -> games.Game:
     # Adapters, wrappers and workers are not needed to list what there is.
-    from gamebridge.workers import choice, origins, staffs
+    from gamebridge.workers import choice
+
+    order = _order(
+        located, num_slots, settings, wrappers, supervision, picture=picture, source=source
+    )
+    return choice.open_game(located.record, order, workers, announce or _LOG.info)
+
+
+def _order(
+    located: host.Listed[records.GameRecord],
+    num_slots: int,
+    settings: Mapping[str, Any],
+    wrappers: WrapperSettings,
+    supervision: SupervisionSettings,
+    *,
+    picture: bool = False,
+    source: config.Source | None = None,
+) -> Order:
+    from gamebridge.workers import origins, staffs
 
     record, plugin = located.record, located.plugin
     file = plugin.file if plugin.origin == "folder" else None
-    order = staffs.Order(
+    return staffs.Order(
         origin=origins.Origin(record.id, plugin.module, plugin.attribute, file or ""),
         settings=config.convert(settings, record.settings, path="game", source=source),
         wrappers=wrappers,
@@ -497,7 +598,6 @@ def _open_game(
         picture=picture,
         supervision=supervision,
     )
-    return choice.open_game(record, order, workers, announce or _LOG.info)
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -37,6 +37,7 @@ LAYERS = [
     ["tf"],
     ["evaluation"],
     ["training"],
+    ["benching"],
     ["api"],
     ["cli"],
 ]

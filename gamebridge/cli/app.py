@@ -16,7 +16,7 @@ from typing import Annotated, cast
 import typer
 
 from gamebridge import errors
-from gamebridge.cli import doctoring, evaluating, listing, training
+from gamebridge.cli import benching, doctoring, evaluating, listing, training
 from gamebridge.cli.terminal import Terminal
 
 # The base of all that the parser says of a command line, wherever this typer keeps it.
@@ -37,6 +37,7 @@ app.command("agents")(listing.agents)
 app.command("plugins")(listing.plugins)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
+app.command("bench")(benching.bench)
 app.command("doctor")(doctoring.doctor)
 
 

@@ -1,0 +1,218 @@
+"""`Collecting` and `Learning`: the two halves of a training, measured apart.
+
+Together they are one loop, where an agent may learn once in a thousand steps. Apart,
+neither has to wait for the other, and a game of ten milliseconds a step is measured in
+the same time as any.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import tensorflow as tf  # noqa: TID253
+from tf_agents.trajectories import time_step as ts  # noqa: TID253
+
+from gamebridge import contract
+from gamebridge.benching import clocks
+from gamebridge.contract import specs
+from gamebridge.tf import environment as environments
+from gamebridge.tf import replay
+from gamebridge.training import drivers, learners, off_policy, session
+from gamebridge.wrappers import episodes
+
+_NEVER = 2**62
+
+
+class Collecting:
+    """Plays as a training does, by the agent's own collect policy, and learns nothing.
+
+    Attributes:
+      driver: the driver.
+      environment: what it steps.
+    """
+
+    def __init__(self, game: contract.Game, learner: Any, batch_s: float, call_s: float) -> None:
+        """Traces the graph; the closing of `game` stays with the caller.
+
+        Args:
+          game: fitted to the agent.
+          learner: what the agent's `make` returned.
+          batch_s: seconds that a step of all slots takes, about.
+          call_s: seconds that one call of the driver shall take, at most.
+
+        Raises:
+          PluginError: the learner is none.
+          ConfigError: its replay buffer would not fit the machine's memory.
+        """
+        self._log = episodes.EpisodeLog(game)
+        self._clock = clocks.Clock(self._log)
+        self.environment = environments.GameTFEnvironment(
+            self._clock, waits=not isinstance(learner, learners.OffPolicyLearner)
+        )
+        self.driver = session.make_driver(self.environment, _unteachable(learner), 0)
+        self._num_batches = max(1, int(call_s / batch_s))
+        self.driver.restart()
+        self.driver.advance(1)
+
+    def play(self, seconds: float) -> dict[str, float]:
+        """Plays for about so long; see `rounds.Player`. Errors are those of `Driver.advance`.
+
+        Returns:
+          Microseconds of a slot's step: of the game, and of acting and the door around it.
+        """
+        self._log.take()
+        self._clock.seconds = 0.0
+        before = self.driver.num_steps
+        began_s = now_s = time.perf_counter()
+        num_steps = 0
+        while now_s - began_s < seconds or not num_steps:
+            self.driver.advance(self._num_batches)
+            num_steps = self.driver.num_steps - before
+            now_s = time.perf_counter()
+        game_us = 1e6 * self._clock.seconds / num_steps
+        return {"game": game_us, "acting": 1e6 * (now_s - began_s) / num_steps - game_us}
+
+
+class Learning:
+    """Trains an agent on one batch of the size that it asks for, again and again.
+
+    Attributes:
+      experience_bytes: what the steps take that it learns from, as its settings have it.
+    """
+
+    def __init__(self, collecting: Collecting, learner: Any) -> None:
+        """Traces the graph, and trains once: what is done once, is done then.
+
+        Args:
+          collecting: has played already.
+          learner: the one that it plays for.
+        """
+        environment = collecting.environment
+        seed = tf.constant([0, 0])
+        if isinstance(collecting.driver, off_policy.OffPolicyDriver):
+            buffer, use = collecting.driver.replay, learner.replay_use
+            self._steps_a_call = float(use.train_interval)
+            num_rows = buffer.length * buffer.num_slots
+            while not int(buffer.num_transitions(use.num_steps)):
+                collecting.driver.advance(use.num_steps)
+
+            def train() -> Any:
+                batch = buffer.sample(use.batch_size, use.num_steps, use.gamma, seed)
+                return learner.train(batch, seed)
+        else:
+            self._steps_a_call = float(learner.rollout_length * environment.batch_size)
+            num_rows = (learner.rollout_length + 1) * environment.batch_size
+            rollout = _rollout(environment, learner)
+
+            def train() -> Any:
+                return learner.train(rollout, seed)
+
+        self.experience_bytes = num_rows * _row_bytes(environment.game)
+        self._train = drivers.in_graph(train)
+        self._train.get_concrete_function()
+        self._first_s = self._call()
+
+    def play(self, seconds: float) -> dict[str, float]:
+        """Trains for about so long; see `rounds.Player`.
+
+        Returns:
+          Microseconds of learning for each step that is collected.
+        """
+        taken_s, num_calls = 0.0, 0
+        # What takes longer than all the rounds was measured at the start.
+        if self._first_s > 5 * seconds:
+            taken_s, num_calls = self._first_s, 1
+        while taken_s < seconds:
+            taken_s += self._call()
+            num_calls += 1
+        return {"learning": 1e6 * taken_s / num_calls / self._steps_a_call}
+
+    def _call(self) -> float:
+        began_s = time.perf_counter()
+        tf.nest.map_structure(lambda metric: metric.numpy(), self._train())
+        return time.perf_counter() - began_s
+
+
+def _unteachable(learner: Any) -> Any:
+    """Returns a learner that acts as this one does; what is no learner stays what it is."""
+    if isinstance(learner, learners.OnPolicyLearner):
+        return _OnPolicyActor(learner)
+    return _OffPolicyActor(learner) if isinstance(learner, learners.OffPolicyLearner) else learner
+
+
+class _OnPolicyActor(learners.OnPolicyLearner):
+    def __init__(self, learner: learners.OnPolicyLearner) -> None:
+        self._learner = learner
+        self.policy = learner.policy
+        self.metric_names = ()
+        self.rollout_length = learner.rollout_length
+        self.info_spec = learner.info_spec
+
+    def trackables(self) -> dict[str, Any]:
+        return self._learner.trackables()
+
+    def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
+        return self._learner.act(time_step, seed)
+
+    def train(self, rollout: learners.Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {}
+
+
+class _OffPolicyActor(learners.OffPolicyLearner):
+    def __init__(self, learner: learners.OffPolicyLearner) -> None:
+        self._learner = learner
+        self.policy = learner.policy
+        self.metric_names = ()
+        self.replay_use = dataclasses.replace(learner.replay_use, warm_up_steps=_NEVER)
+
+    def trackables(self) -> dict[str, Any]:
+        return self._learner.trackables()
+
+    def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
+        # As after the warm-up, in which an agent may not ask its network.
+        warm_up_steps = self._learner.replay_use.warm_up_steps
+        return self._learner.act(time_step, num_steps + warm_up_steps, seed)
+
+    def train(self, batch: replay.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {}
+
+
+def _rollout(
+    environment: environments.GameTFEnvironment, learner: learners.OnPolicyLearner
+) -> learners.Rollout:
+    """Returns a rollout of the right shape: what the slots see now, over and over."""
+    length, num_slots = learner.rollout_length, environment.batch_size
+    time_step = environment.current_time_step()
+    # Not LAST, where there is nothing to learn from.
+    time_step = time_step._replace(step_type=tf.ones([num_slots], tf.int32))
+    act = drivers.in_graph(learner.act)
+    action, info = act(time_step, tf.constant([0, 0]))
+
+    def over(nest: Any, times: int) -> Any:
+        return tf.nest.map_structure(
+            lambda rows: tf.tile(rows[None], [times] + [1] * len(rows.shape)), nest
+        )
+
+    return learners.Rollout(
+        observation=over(time_step.observation, length + 1),
+        step_type=over(time_step.step_type, length + 1),
+        action=over(action, length),
+        info=over(info, length),
+        reward=tf.random.stateless_normal([length, num_slots], [0, 0]),
+        discount=tf.ones([length, num_slots]),
+    )
+
+
+def _row_bytes(game: contract.Game) -> int:
+    """Bytes of a stored step: observation and action, reward, discount and two step types."""
+    leaves = [*specs.leaves(game.observation_spec()), *specs.leaves(game.action_spec())]
+    return 16 + sum(leaf.dtype.itemsize * _size(leaf.shape) for leaf in leaves)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
