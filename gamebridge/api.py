@@ -178,7 +178,8 @@ def train(
     if num_slots is None:
         num_slots = game_record.num_slots or agent_record.num_slots
     run_table = {
-        "game": game_id, "agent": agent, "steps": steps, "seed": seed or 0, "num_slots": num_slots
+        "game": game_id, "agent": agent, "steps": steps, "num_slots": num_slots,
+        "seed": 0 if seed is None else seed,
     }  # fmt: skip
     run_settings = config.convert(run_table, runs.RunSettings, path="run", source=source)
     wrappers = tables.wrapper_settings(game_record, given["wrappers"], source)

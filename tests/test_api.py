@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import shutil
 
@@ -429,3 +430,24 @@ def test_where_the_best_checkpoint_is_damaged_the_newest_is_judged(copied, caplo
 def test_no_run_is_resumed_for_no_steps(copied):
     with pytest.raises(errors.ConfigError, match=r"^steps is 0; expected 1 or more\.$"):
         gamebridge.resume(copied, 0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "given", "expected"),
+    [
+        (7, {}, False),
+        (None, {}, True),
+        (None, {"overlap": False}, False),
+        (7, {"overlap": True}, True),
+    ],
+)
+def test_a_plan_says_whether_training_overlaps_the_game(
+    tmp_path, monkeypatch, seed, given, expected
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    settings = {**DQN, "training": {**DQN.get("training", {}), **given}}
+    run = gamebridge.train("toys/corridor", "dqn", 60, tmp_path / "run", 2, seed, settings)
+    assert run.plan().training["overlap"] is expected
+    assert run.plan().run.seed == (seed or 0)
+    gamebridge.resume(run, 120)
+    assert run.plan().training["overlap"] is expected

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import shlex
 import signal
 import time
@@ -66,17 +67,29 @@ class Progress:
 
 
 def make_driver(
-    environment: environments.GameTFEnvironment, learner: Any, seed: int
+    environment: environments.GameTFEnvironment, learner: Any, seed: int, *, overlaps: bool = False
 ) -> drivers.Driver:
     """Returns the driver for a learner.
 
+    Args:
+      environment: what is played.
+      learner: what acts and trains.
+      seed: fixes all that is drawn.
+      overlaps: whether to train while the game plays; of off-policy learners only.
+
     Raises:
+      ConfigError: an on-policy learner was to overlap.
       PluginError: the agent's `make` returned something that is no learner.
     """
     if isinstance(learner, learners.OnPolicyLearner):
+        if overlaps:
+            raise errors.ConfigError(
+                "training.overlap is true, but the agent is on-policy: what its present policy "
+                "does must be played before it is trained on. Leave training.overlap out."
+            )
         return on_policy.OnPolicyDriver(environment, learner, seed)
     if isinstance(learner, learners.OffPolicyLearner):
-        return off_policy.OffPolicyDriver(environment, learner, seed)
+        return off_policy.OffPolicyDriver(environment, learner, seed, overlaps=overlaps)
     raise errors.PluginError(
         f"The agent's make returned a {type(learner).__name__}; expected an OnPolicyLearner or "
         "OffPolicyLearner of gamebridge.training.learners."
@@ -94,17 +107,40 @@ class Session:
         seed: int,
         settings: training_settings.TrainingSettings,
         watch: Callable[[Progress], None] | None = None,
+        *,
+        is_seeded: bool = True,
     ) -> None:
-        """Builds driver and checkpoints; nothing is restored or stepped yet."""
+        """Builds driver and checkpoints; nothing is restored or stepped yet.
+
+        Args:
+          run: where the run is kept.
+          log: the game.
+          learner: what acts and trains.
+          seed: fixes all that is drawn.
+          settings: when to save and what to report.
+          watch: told of the progress.
+          is_seeded: whether the seed was asked for: the setting `overlap` is then off where
+            it is left open, whatever this machine gains by it.
+
+        Raises:
+          ConfigError: an on-policy learner was to overlap, or a replay buffer would not fit.
+          PluginError: the learner is none.
+        """
         self._run = run
         self._log = log
         self._policy = rollout.GraphPolicy(learner.policy)
         self._settings = settings
         self._watch = watch
         # A replay buffer takes the slots as they come; a rollout is of all slots alike.
-        waits = not isinstance(learner, learners.OffPolicyLearner)
-        self._environment = environments.GameTFEnvironment(log, waits=waits)
-        self._driver = make_driver(self._environment, learner, seed)
+        is_off_policy = isinstance(learner, learners.OffPolicyLearner)
+        self._environment = environments.GameTFEnvironment(log, waits=not is_off_policy)
+        #: Whether it trains while the game plays.
+        self.overlaps = (
+            is_off_policy and not is_seeded and len(os.sched_getaffinity(0)) > 1
+            if settings.overlap is None
+            else settings.overlap
+        )
+        self._driver = make_driver(self._environment, learner, seed, overlaps=self.overlaps)
         replay = (
             self._driver.replay if isinstance(self._driver, off_policy.OffPolicyDriver) else None
         )

@@ -18,6 +18,11 @@ class TrainingSettings:
         0 plays none, and the newest checkpoint counts as the best.
       validation_max_steps: an episode of validation is cut after so many steps.
       log_interval_s: seconds between two lines of metrics.jsonl.
+      overlap: whether to train while the game plays its next step; a training step then
+        does not see the transition that is being played. A run repeats exactly with and
+        without, but not with what it was without. None: where it gains, unless a seed was
+        asked for; run.toml holds what was chosen. Of off-policy agents only: others
+        learn from what their present policy did, and are never overlapped.
     """
 
     checkpoint_interval_steps: int = 10_000
@@ -25,6 +30,7 @@ class TrainingSettings:
     validation_episodes: int = 10
     validation_max_steps: int = 10_000
     log_interval_s: float = 1.0
+    overlap: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuses values with which no run could work."""

@@ -72,7 +72,17 @@ class Toy(learners.OffPolicyLearner):
 class Sitting:
     """A session of the toy learner on a corridor, in a run folder."""
 
-    def __init__(self, folder, game=None, watch=None, interval=40, validation=2, **settings):
+    def __init__(
+        self,
+        folder,
+        game=None,
+        watch=None,
+        interval=40,
+        validation=2,
+        overlap=None,
+        is_seeded=True,
+        **settings,
+    ):
         game = game or fakes.Corridor(2, length=4)
         self.learner = Toy(environment.GameTFEnvironment(game), **settings)
         self.session = session.Session(
@@ -85,8 +95,10 @@ class Sitting:
                 validation_episodes=validation,
                 validation_max_steps=50,
                 log_interval_s=0.0,
+                overlap=overlap,
             ),
             watch,
+            is_seeded=is_seeded,
         )
 
     def train(self, steps):
@@ -290,11 +302,12 @@ def arrays_of(folder, step):
     }
 
 
-def test_resuming_equals_never_having_stopped(tmp_path):
+@pytest.mark.parametrize("overlap", [False, True])
+def test_resuming_equals_never_having_stopped(tmp_path, overlap):
     def sitting(name):
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        return Sitting(folder, fakes.Corridor(3, length=5), interval=60)
+        return Sitting(folder, fakes.Corridor(3, length=5), interval=60, overlap=overlap)
 
     sitting("unbroken").train(240)
     sitting("stopped").train(120)
@@ -317,6 +330,43 @@ def test_resuming_equals_never_having_stopped(tmp_path):
 
     assert reports("unbroken") == reports("stopped")
     assert any("return_mean" in line for line in reports("stopped"))
+
+
+@pytest.mark.parametrize(
+    ("overlap", "is_seeded", "num_cores", "expected"),
+    [
+        (None, True, 4, False),
+        (None, False, 4, True),
+        (None, False, 1, False),
+        (False, False, 4, False),
+        (True, True, 1, True),
+    ],
+)
+def test_training_overlaps_by_itself_only_where_no_seed_was_asked_for(
+    tmp_path, monkeypatch, overlap, is_seeded, num_cores, expected
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(num_cores)))
+    sitting = Sitting(tmp_path, overlap=overlap, is_seeded=is_seeded)
+    assert sitting.session.overlaps is expected
+
+
+def test_an_on_policy_agent_is_never_overlapped():
+    class Learner(learners.OnPolicyLearner):
+        def __init__(self):
+            pass
+
+        def act(self, time_step, seed):
+            raise NotImplementedError
+
+        def train(self, rollout, seed):
+            raise NotImplementedError
+
+        def trackables(self):
+            return {}
+
+    env = environment.GameTFEnvironment(fakes.Corridor())
+    with pytest.raises(errors.ConfigError, match=r"the agent is on-policy: .*Leave training"):
+        session.make_driver(env, Learner(), 0, overlaps=True)
 
 
 KILLED = """
