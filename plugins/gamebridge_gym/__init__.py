@@ -6,10 +6,12 @@ Neither library is imported before a game is made.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gamebridge import errors
 from gamebridge.contract import GameFamily, GameRecord, GameRequest, hookimpl
 
 gamebridge_api_version = 1
@@ -40,6 +42,56 @@ class GymSettings:
                 f"max_episode_steps is {self.max_episode_steps}: expected 1 or more, or nothing "
                 "for the environment's own limit."
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class AtariSettings(GymSettings):
+    """The settings of `gym/ALE/<id>`; where a default comes from is told in `atari`.
+
+    Attributes:
+      prepared: whether the game is prepared as agents are commonly given it: grey, with
+        repeated actions, the maximum of the last two frames, and no-ops at the start. Else
+        it is ale_py's environment as it is.
+      frame_skip: frames an action lasts.
+      noop_max: the most no-ops that an episode begins with; 0 for none.
+      life_loss_ends: whether an episode terminates when a life is lost.
+    """
+
+    prepared: bool = True
+    frame_skip: int = 4
+    noop_max: int = 30
+    life_loss_ends: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+          ValueError: one is out of range.
+        """
+        super().__post_init__()
+        if self.frame_skip < 1:
+            raise ValueError(f"frame_skip is {self.frame_skip}: expected 1 or more.")
+        if self.noop_max < 0:
+            raise ValueError(f"noop_max is {self.noop_max}: expected 0 or more.")
+
+
+def _make_atari(request: GameRequest) -> Any:
+    from gamebridge_gym import environments
+
+    settings: AtariSettings = request.settings
+    if importlib.util.find_spec("ale_py") is None:
+        raise errors.PluginError(f"{request.game_id} {_ATARI}.")
+    game_id = request.game_id.replace("gym/ALE/", "gym/ale_py:ALE/")
+    limit = settings.max_episode_steps
+    if not settings.prepared:
+        return environments.make(game_id, settings.kwargs, limit, picture=request.picture)
+    kwargs = {"frameskip": 1, **settings.kwargs}
+    made = environments.make(game_id, kwargs, None, picture=request.picture)
+    from gamebridge_gym import atari
+
+    return atari.prepare(
+        made, settings.frame_skip, settings.noop_max, limit, life_loss_ends=settings.life_loss_ends
+    )
 
 
 def _make(request: GameRequest) -> Any:
@@ -88,6 +140,7 @@ _LANDER = {
 }
 
 _BOX2D = "needs the extra: pip install 'gamebridge[box2d]'"
+_ATARI = "needs the extra: pip install 'gamebridge[atari]'"
 _KNOWN = {
     record.id: record
     for record in (
@@ -103,10 +156,21 @@ _KNOWN = {
 }
 
 
+def _atari_record(name: str, summary: str) -> GameRecord:
+    return GameRecord(
+        id=f"gym/{name}",
+        summary=summary,
+        make=_make_atari,
+        settings=AtariSettings,
+        wrappers={"images": {"height": 84, "width": 84, "stack": 4}},
+    )
+
+
 @hookimpl
 def gamebridge_games() -> Iterator[GameRecord | GameFamily]:
     """Yields the games that come with gymnasium, and the family of all others."""
     yield from _KNOWN.values()
+    yield GameFamily("gym/ALE/<id>", f"Atari 2600, prepared for agents; picture; {_ATARI}.")
     yield GameFamily(
         "gym/<id>",
         "Any id that gymnasium knows, or else legacy gym; also gym/<module>:<id>.",
@@ -120,4 +184,6 @@ def gamebridge_find_game(game_id: str) -> GameRecord | None:
         return _KNOWN[game_id]
     if not _ID.fullmatch(game_id):
         return None
+    if game_id.startswith("gym/ALE/"):
+        return _atari_record(game_id.partition("/")[2], "Atari 2600, prepared for agents.")
     return _record(game_id.partition("/")[2], "An environment of gymnasium or legacy gym.")

@@ -34,7 +34,10 @@ def chain(environment):
 def test_games_and_family_are_yielded():
     yielded = list(gamebridge_gym.gamebridge_games())
     assert len(RECORDS) == 8
-    assert [one.pattern for one in yielded if isinstance(one, GameFamily)] == ["gym/<id>"]
+    assert [one.pattern for one in yielded if isinstance(one, GameFamily)] == [
+        "gym/ALE/<id>",
+        "gym/<id>",
+    ]
     for game_id, record in RECORDS.items():
         assert ("gamebridge[box2d]" in record.summary) == (game_id in BOX2D)
         assert gamebridge_gym.gamebridge_find_game(game_id) is record
