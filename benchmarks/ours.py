@@ -15,19 +15,14 @@ _GAMES: dict[str, dict[str, Any]] = {
     "cartpole-1": {"game_id": "gym/CartPole-v1"},
     "cartpole-1+legacy": {"game_id": "gym/legacy:LegacyCartPole-v1"},
     "pong": {"game_id": _PONG, "kwargs": {"frameskip": 1}},
-    # As the Python peers play it: the environment steps four times, and each time fetches
-    # the screen in colour. They also take the maximum of two frames, which ours has no
-    # wrapper for; but of the fetched screens they use two, as small and grey ones.
-    "pong-84": {
+    # Prepared as the peers prepare it: the maximum of the last two frames of four, in grey.
+    "pong-84": {"game_id": "gym/ALE/Pong-v5", "noop_max": 0},
+    # Any environment, brought to the same by our wrappers alone: it steps four times and
+    # fetches the screen each time in colour, of which the last one is used.
+    "pong-84+wrapped": {
         "game_id": _PONG,
         "kwargs": {"frameskip": 1},
         "wrappers": {"action_repeat": 4, "images": _GREY_84},
-    },
-    # As one would play it here: the emulator skips the frames, the last one is fetched.
-    "pong-84+lean": {
-        "game_id": _PONG,
-        "kwargs": {"frameskip": 4},
-        "wrappers": {"images": _GREY_84},
     },
 }
 
@@ -37,7 +32,7 @@ def arguments(game_id: str, *, workers: int, guard: str = "refuse") -> Mapping[s
 
     Args:
       game_id: of `games.GAMES`, or one of those and a variant: "+legacy" is the game of legacy
-        gym, "+lean" lets the emulator skip the frames.
+        gym, "+wrapped" is brought to the same by our wrappers alone.
       workers: processes that play it; 0 for this one.
       guard: the setting of the value guard.
     """

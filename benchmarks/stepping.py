@@ -34,13 +34,13 @@ import vector
 _HERE = "gamebridge.make, in this process"
 _LEGACY = "gamebridge.make, in this process, legacy gym's game"
 _WORKERS = "gamebridge.make, 2 workers"
-_LEAN = "gamebridge.make, 2 workers, the emulator skips"
+_WRAPPED = "gamebridge.make, 2 workers, by wrappers alone"
 _DOOR = "gamebridge's GamePyEnvironment under TFPyEnvironment"
 _OURS = {
     _HERE: ("make", "", 0),
     _LEGACY: ("make", "+legacy", 0),
     _WORKERS: ("make", "", 2),
-    _LEAN: ("make", "+lean", 2),
+    _WRAPPED: ("make", "+wrapped", 2),
     _DOOR: ("stock-door", "", 0),
 }
 _OFF = "TF-Agents BatchedPyEnvironment, threads off"
@@ -61,7 +61,7 @@ _ROWS = {
     "cartpole": (_HERE, _LEGACY, _DOOR, *_STOCK, _ENVPOOL),
     "cartpole-1": (_HERE, _LEGACY, _SINGLE),
     "pong": (_WORKERS, _HERE, *_STOCK, _ENVPOOL),
-    "pong-84": (_WORKERS, _LEAN, _HERE, *_STOCK, _ENVPOOL, _BARE),
+    "pong-84": (_WORKERS, _WRAPPED, _HERE, *_STOCK, _ENVPOOL, _BARE),
 }
 _TARGETS = {
     "cartpole": tuple(
@@ -75,8 +75,7 @@ _TARGETS = {
         rounds.Target("b", _WORKERS, (_PARALLEL,), 4.0),
     ),
     "pong-84": tuple(
-        rounds.Target("c", row, others, at_least)
-        for row in (_WORKERS, _LEAN)
+        rounds.Target("c", _WORKERS, others, at_least)
         for others, at_least in ((_STOCK, 2.2), ((_BARE,), 0.75), ((_ENVPOOL,), 0.75))
     ),
 }

@@ -27,14 +27,14 @@ import rounds
 _HERE = "gamebridge, in this process"
 _UNGUARDED = "gamebridge, in this process, guard off"
 _WORKERS = "gamebridge, 2 workers"
-_LEAN = "gamebridge, 2 workers, the emulator skips"
+_WRAPPED = "gamebridge, 2 workers, by wrappers alone"
 _LEGACY = "gamebridge, legacy gym's game"
 _LEGACY_UNGUARDED = "gamebridge, legacy gym's game, guard off"
 _OURS = {
     _HERE: ("", 0, "refuse"),
     _UNGUARDED: ("", 0, "off"),
     _WORKERS: ("", 2, "refuse"),
-    _LEAN: ("+lean", 2, "refuse"),
+    _WRAPPED: ("+wrapped", 2, "refuse"),
     _LEGACY: ("+legacy", 0, "refuse"),
     _LEGACY_UNGUARDED: ("+legacy", 0, "off"),
 }
@@ -64,7 +64,7 @@ _ROWS = {
         *(_LEGACY, _LEGACY_UNGUARDED, _RAW_LEGACY),
     ),
     "pong": (_WORKERS, _HERE, *_VECTORS, _ALE),
-    "pong-84": (_WORKERS, _LEAN, _HERE, *_VECTORS, _ALE),
+    "pong-84": (_WORKERS, _WRAPPED, _HERE, *_VECTORS, _ALE),
 }
 _TARGETS = {
     "cartpole": (
@@ -81,8 +81,7 @@ _TARGETS = {
         rounds.Target("b", _WORKERS, (_ASYNC, _SUBPROC), 1.8),
     ),
     "pong-84": tuple(
-        rounds.Target("c", row, others, at_least)
-        for row in (_WORKERS, _LEAN)
+        rounds.Target("c", _WORKERS, others, at_least)
         for others, at_least in (((_ENVPOOL,), 0.95), ((_ASYNC, _SUBPROC), 1.8))
     ),
 }
