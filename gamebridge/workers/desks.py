@@ -26,6 +26,8 @@ class ActionDesk:
         self._spec = spec
         self._leaves = list(zip(specs.leaves(spec), specs.leaves(target), strict=True))
         self._name = name
+        # The common case: one array, as it should be.
+        self._only: Any = self._leaves[0] if isinstance(spec, specs.ArraySpec) else None
 
     def write(self, action: specs.Nest, slots: Array | None = None) -> None:
         """Writes the actions [B, ...] of all slots, or of those that the mask `slots` [B] names.
@@ -34,6 +36,11 @@ class ActionDesk:
           TypeError: the action's numbers are of another kind than its spec's.
           ValueError: the action has another structure or shape.
         """
+        if slots is None and self._only is not None and type(action) is np.ndarray:
+            spec, target = self._only
+            if action.dtype is spec.dtype and action.shape == target.shape:
+                target[...] = action
+                return
         for target, part in self._checked(action, len(self._leaves[0][1])):
             if slots is None:
                 target[...] = part

@@ -69,6 +69,16 @@ class Pool(games.Game):
         """How many workers were replaced."""
         return sum(station.num_restarts for station in self._staff.stations)
 
+    @property
+    def pids(self) -> list[int | None]:
+        """The workers' process ids; None where one is about to be started."""
+        return [station.pid for station in self._staff.stations]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all workers are up and all slots in play."""
+        return self._phase == _CALM
+
     def observation_spec(self) -> specs.Spec:
         """The game's."""
         return self._staff.observation_spec

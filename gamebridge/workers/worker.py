@@ -155,15 +155,18 @@ class _Desk:
         """Copies what the game says into one set of rows."""
         heads, rows, telemetry, is_running = self._sets[index]
         step_type, reward, discount, observation, valid = time_step
-        leaves = specs.leaves(observation) if self._is_nested else (observation,)
-        for target, source in zip(rows, leaves):  # noqa: B905 - Python 3.8 has no `strict`
-            target[...] = source
-        types = step_type.tobytes()
-        heads[0][...] = step_type
-        heads[1][...] = reward
-        heads[2][...] = discount
-        heads[3][...] = valid
-        if types != self._all_mid or valid.tobytes() != self._all_true:
+        if self._is_nested:
+            leaves = specs.leaves(observation)
+            for target, source in zip(rows, leaves):  # noqa: B905 - Python 3.8 has no `strict`
+                target[...] = source
+        else:
+            rows[0][...] = observation
+        types, rewards, discounts, valids = heads
+        types[...] = step_type
+        rewards[...] = reward
+        discounts[...] = discount
+        valids[...] = valid
+        if step_type.tobytes() != self._all_mid or valid.tobytes() != self._all_true:
             np.copyto(self._is_running, step_type != contract.LAST, where=valid)
         else:
             self._is_running[...] = True

@@ -77,7 +77,7 @@ def seeds(num_slots=4, seed=3):
 
 
 def pids(game):
-    return [station.pid for station in game._staff.stations]
+    return game.pids
 
 
 def is_there(pid):
@@ -123,4 +123,4 @@ def play(game, ledger, num_steps=0, until=None, pause_s=0.0, timeout_s=20.0):
 
 def is_whole(game):
     """Whether all workers are up and all slots in play."""
-    return game._phase == 0
+    return game.is_whole
