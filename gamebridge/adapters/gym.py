@@ -29,20 +29,20 @@ class GymSlot(gymnasium.GymnasiumSlot):
         """Resets with the seed."""
         self._info = {}
         if self._resets_by_seed:
-            observation = self._environment.reset(seed=seed)
+            observation = self._reset(seed=seed)
         else:
             with warnings.catch_warnings():
                 # Gym deprecates `seed`, the only way with environments as old as these.
                 warnings.filterwarnings("ignore", r".*env\.seed\(seed\)", DeprecationWarning)
                 self._environment.seed(seed)
-            observation = self._environment.reset()
+            observation = self._reset()
         return observation if self._read is None else self._read(observation)
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any]:
         """Steps; an end by TimeLimit is a truncation."""
-        observation, reward, done, self._info = self._step(
-            action if self._write is None else self._write(action)
-        )
+        if self._write is not None:
+            action = self._write(action)
+        observation, reward, done, self._info = self._step(action)
         if self._read is not None:
             observation = self._read(observation)
         if not done:

@@ -14,6 +14,13 @@ from gamebridge.adapters import conversion, slots, spaces
 from gamebridge.contract import specs
 from gamebridge.contract.specs import TelemetrySpec
 
+# The modules of TimeLimit in gymnasium since 1.0 and before, and in gym.
+_TIME_LIMITS = (
+    "gymnasium.wrappers.common",
+    "gymnasium.wrappers.time_limit",
+    "gym.wrappers.time_limit",
+)
+
 
 class GymnasiumSlot(slots.Single):
     """Plays one gymnasium.Env."""
@@ -35,8 +42,7 @@ class GymnasiumSlot(slots.Single):
         self.dropped = self._observation.dropped
         self.steps_per_s = _steps_per_s(getattr(environment, "metadata", None))
         self._telemetry_spec = dict(getattr(environment.unwrapped, "telemetry_spec", None) or {})
-        played, self._limit = _without_limit(environment)
-        self._elapsed = 0
+        played, self.max_steps = _without_limit(environment)
         self._reset = played.reset
         self._step = played.step
         self._read = self._observation.read
@@ -57,21 +63,19 @@ class GymnasiumSlot(slots.Single):
 
     def reset(self, seed: int) -> Any:
         """Resets with the seed."""
-        self._elapsed = 0
         observation, self._info = self._reset(seed=seed)
         return observation if self._read is None else self._read(observation)
 
     def step(self, action: Any) -> tuple[Any, Any, Any, Any]:
         """Steps; terminated wins where the environment says truncated as well."""
-        observation, reward, terminated, truncated, self._info = self._step(
-            action if self._write is None else self._write(action)
-        )
-        self._elapsed += 1
+        if self._write is not None:
+            action = self._write(action)
+        observation, reward, terminated, truncated, self._info = self._step(action)
         if self._read is not None:
             observation = self._read(observation)
         if terminated:
             return observation, reward, 0.0, True
-        return observation, reward, 1.0, truncated or self._elapsed == self._limit
+        return observation, reward, 1.0, truncated
 
     def telemetry(self) -> Mapping[str, Any]:
         """The environment's `info`."""
@@ -98,9 +102,9 @@ def _steps_per_s(metadata: Any) -> float | None:
     return float(rate) if is_rate else None
 
 
-def _without_limit(environment: Any) -> tuple[Any, int | None]:
-    """Takes gymnasium's own TimeLimit off: to count here saves a cheap game 5 % of a step."""
+def _without_limit(environment: Any) -> tuple[Any, float]:
+    """Takes the library's own TimeLimit off: the game counts anyhow; a cheap one gains 5 %."""
     kind = type(environment)
-    if kind.__module__ == "gymnasium.wrappers.common" and kind.__name__ == "TimeLimit":
+    if kind.__name__ == "TimeLimit" and kind.__module__ in _TIME_LIMITS:
         return environment.env, environment._max_episode_steps
-    return environment, None
+    return environment, math.inf

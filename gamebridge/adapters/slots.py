@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,10 +27,12 @@ class Single(abc.ABC):
 
     Attributes:
       dropped: paths of the observation's parts that are not numbers and were left out.
+      max_steps: an episode that is not over by then is truncated there.
       steps_per_s: as of `Game`.
     """
 
     dropped: Sequence[str] = ()
+    max_steps: float = math.inf
     steps_per_s: float | None = None
 
     @abc.abstractmethod
@@ -111,6 +114,7 @@ class SlotGame(Game):
             column, shape = self._rows.observation, self._observation_spec.shape
             self._views = [column[slot : slot + 1].reshape(shape) for slot in range(self.num_slots)]
         self._steps = [single.step for single in singles]
+        self._max_steps = [single.max_steps for single in singles]
         self._seeds = [_episode_seeds(seed) for seed in seeding.slot_seeds(0, self.num_slots)]
         self._episode_seed = [0] * self.num_slots
         self._elapsed = [0] * self.num_slots
@@ -163,7 +167,7 @@ class SlotGame(Game):
         actions = columns.split(self._action_spec, action, self.num_slots, self.name)
         step_types, rewards, discounts, observations, _ = self._rows
         steps, views, over, elapsed = self._steps, self._views, self._over, self._elapsed
-        telemetry = self._telemetry
+        max_steps, telemetry = self._max_steps, self._telemetry
         # The observation of most games is one array that fits: told apart here, where it
         # costs a tenth of a microsecond. All else is judged by `rows.write`.
         spec = self._observation_spec
@@ -173,7 +177,7 @@ class SlotGame(Game):
             if over[slot]:
                 self._begin(slot)
                 continue
-            elapsed[slot] += 1
+            elapsed[slot] = played = elapsed[slot] + 1
             try:
                 # An `errors.Error` passes as it is: a signal may end the run in mid-step.
                 observation, reward, discount, last = steps[slot](actions[slot])
@@ -188,7 +192,14 @@ class SlotGame(Game):
                 rewards[slot] = (
                     reward if type(reward) is float else rows.number("the reward", reward)
                 )
-                if last or type(discount) is not float or discount != 1.0 or not in_middle[slot]:
+                if (
+                    not in_middle[slot]
+                    or last
+                    or played >= max_steps[slot]
+                    or type(discount) is not float
+                    or discount != 1.0
+                ):
+                    last = last or played >= max_steps[slot]
                     discounts[slot] = discount = rows.number("the discount", discount)
                     step_types[slot] = LAST if last else MID
                     over[slot] = bool(last)

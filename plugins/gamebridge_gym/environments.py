@@ -125,6 +125,7 @@ def _make_legacy(
     spec = copy.deepcopy(gym.spec(full_name))
     if max_episode_steps is not None:
         spec.max_episode_steps = max_episode_steps
+    spec.order_enforce = False
     return spec.make(**kwargs)
 
 
