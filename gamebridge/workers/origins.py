@@ -38,9 +38,15 @@ class Origin:
         """Imports the plugin and returns the record.
 
         Raises:
-          PluginError: the plugin has no such game any more. What else it raises comes through.
+          PluginError: the plugin cannot be imported, or has no such game any more. What its
+            hooks raise comes through.
         """
-        plugin: Any = self._load()
+        try:
+            plugin: Any = self._load()
+        except errors.Error:
+            raise
+        except (Exception, SystemExit) as error:
+            raise errors.PluginError(self._what_failed(error)) from error
         for part in filter(None, self.attribute.split(".")):
             plugin = getattr(plugin, part)
         for record in getattr(plugin, "gamebridge_games", tuple)():
@@ -55,8 +61,22 @@ class Origin:
             )
         return found
 
+    def _what_failed(self, error: BaseException) -> str:
+        text = " ".join(str(error).split()).rstrip(".")
+        missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+        package = (missing or "").partition(".")[0]
+        cure = f"Run: pip install {package}" if package else "Mend the plugin, or choose a Python"
+        cure += "" if package else " that it is written for."
+        version = ".".join(map(str, sys.version_info[:3]))
+        return (
+            f"The plugin {self.module} cannot be imported by Python {version}: "
+            f"{type(error).__name__}: {text}. {cure}"
+        )
+
     def _load(self) -> Any:
-        if not self.file or self.module in sys.modules:
+        # In another Python the finder knows it by its name, as long as it is of Python alone.
+        is_known = self.module in sys.modules or not self.file
+        if is_known or importlib.util.find_spec(self.module) is not None:
             return importlib.import_module(self.module)
         folder = [os.path.dirname(self.file)] if self.file.endswith("__init__.py") else None
         spec = importlib.util.spec_from_file_location(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import pathlib
+import shlex
 import signal
 import socket
 import subprocess
@@ -14,25 +14,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import gamebridge
-from gamebridge import errors
+from gamebridge import errors, interpreters
+from gamebridge.workers import carrying, launching, logs
 from gamebridge.workers import channel as channels
-from gamebridge.workers import launching, logs
 
-# What a worker runs: it finds the packages it is to carry, and nothing else beside them.
-_PROGRAM = """
-import json, sys
-from importlib import machinery
-path, folders, channel, memory, parent = json.loads(sys.argv[1])
-if path: sys.path[:] = path
-class Carried:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name in folders: return machinery.PathFinder.find_spec(name, [folders[name]])
-sys.meta_path.insert(0, Carried)
-from gamebridge.workers import worker
-worker.main(channel, memory, parent)
-"""
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PAUSE_S = 0.005
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
@@ -99,13 +84,16 @@ class Process:
         self._output = log.open(label)
         is_same = python in ("", sys.executable)
         arguments = [
+            shlex.quote(python),
+            interpreters.pip(python),
+            interpreters.OLDEST,
             [entry or os.getcwd() for entry in sys.path] if is_same else None,
-            {} if is_same else _carried(module),
+            {} if is_same else carrying.carried(module),
             theirs.fileno(),
             memory_fd,
             os.getpid(),
         ]
-        command = [python or sys.executable, "-c", _PROGRAM, json.dumps(arguments)]
+        command = [python or sys.executable, "-c", carrying.PROGRAM, json.dumps(arguments)]
         environment = {**dict.fromkeys(_ONE_THREAD, "1"), **os.environ}
         if not is_same:
             # They are about the environment of this Python, not of that one.
@@ -216,15 +204,3 @@ class Process:
                 os.killpg(self.pid, signal.SIGKILL)
             self._child.wait()
         self._channel.close()
-
-
-def _carried(module: str) -> dict[str, str]:
-    """Returns the packages that a worker in another Python needs, with the folders they lie in."""
-    package = pathlib.Path(gamebridge.__file__).resolve().parent
-    folders = {"gamebridge": str(package.parent)}
-    top = module.partition(".")[0]
-    file = getattr(sys.modules.get(top), "__file__", None)
-    if file is not None:
-        path = pathlib.Path(file).resolve()
-        folders[top] = str(path.parent.parent if path.stem == "__init__" else path.parent)
-    return folders

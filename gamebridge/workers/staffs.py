@@ -5,21 +5,24 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 import time
 import weakref
 from collections.abc import Sequence
 from multiprocessing import connection
 from typing import Any
 
-from gamebridge import errors
+from gamebridge import errors, interpreters
+from gamebridge.workers import carrying, logs, processes, stations, values
 from gamebridge.workers import layout as layouts
-from gamebridge.workers import logs, processes, stations, values
 from gamebridge.workers.origins import Origin
 from gamebridge.workers.settings import SupervisionSettings
 from gamebridge.wrappers.settings import WrapperSettings
 
 # How often a start looks at the time.
 _LOOK_S = 0.1
+# Of a line that a worker wrote, in an error.
+_LONGEST_SAID = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +160,7 @@ class Staff:
                     if not station.advance(0.0):
                         left.append(station)
                 except processes.Lost as lost:
-                    error = _start_error(station, lost)
+                    error = _start_error(self._order.python, station, lost)
                     raise error from error.__cause__
             pending = left
             # Their games are made at the same time.
@@ -165,7 +168,8 @@ class Staff:
 
 
 def _are_images_left(order: Order, hello: dict[str, Any]) -> bool:
-    return order.wrappers.images is not None and not hello["has_cv2"]
+    images = order.wrappers.images
+    return images is not None and images.changes_frames and not hello["has_cv2"]
 
 
 # No method: a worker's station would keep alive the staff that it belongs to.
@@ -182,13 +186,28 @@ def _wanted(order: Order, hello: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _start_error(station: stations.Station, lost: processes.Lost) -> errors.Error:
+def _start_error(python: str, station: stations.Station, lost: processes.Lost) -> errors.Error:
     error = lost.error()
+    if isinstance(error, errors.PluginError) and python:
+        # What it says to install has to go there.
+        cure = interpreters.pip(python)
+        text = re.sub(r"\bpip install\b", lambda _: cure, str(error))
+        told = type(error)(text if text != str(error) else f"{text} It was looked for in {python}.")
+        told.__cause__ = error.__cause__
+        return told
     if error is not None:
         return error
     station.process.end(0)
-    tail = station.process.tail()
-    said = f" It wrote last: {' | '.join(tail[-5:])}" if tail else ""
+    tail = [line[:_LONGEST_SAID] for line in station.process.tail()[-5:]]
+    said = f" It wrote last: {' | '.join(tail)}" if tail else ""
+    if carrying.has_changed():
+        return errors.PlayerError(f"{station.label} {lost}. {stations.CHANGED}{said}")
+    if python and station.stage == "greeting":
+        said = f" It wrote last: {tail[-1]}" if tail else ""
+        return errors.ConfigError(
+            f"The Python {python}, which is to play {station.label}, {lost} before it said a "
+            f"word of Python. Expected an interpreter, such as /path/to/venv/bin/python.{said}"
+        )
     error = errors.PlayerError(
         f"{station.label} {lost} before it could play. Mend the game or the Python it runs in."
         f"{said}"

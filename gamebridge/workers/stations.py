@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from gamebridge import errors
+from gamebridge.workers import carrying, logs, processes, supervision
 from gamebridge.workers import layout as layouts
-from gamebridge.workers import logs, processes, supervision
 from gamebridge.workers.settings import SupervisionSettings
 
 _LOG = logging.getLogger(__name__)
@@ -24,6 +24,11 @@ _LOG = logging.getLogger(__name__)
 # How often a wait looks whether the process still lives.
 _LOOK_S = 0.2
 _REPORT_S = 5.0
+
+CHANGED = (
+    "gamebridge was changed on disk since this process started, and a worker has to be of the "
+    "same one. Start anew; a training goes on with `gamebridge train --resume RUN`."
+)
 
 Stage = Literal["waiting", "greeting", "making", "placing", "mapping", "up"]
 
@@ -123,6 +128,7 @@ class Station:
 
         Raises:
           Lost: the process is gone, or too slow, or its game is another than before.
+          PlayerError: gamebridge was changed on disk.
         """
         if self.stage == "waiting":
             left_s = self.since_s - time.monotonic()
@@ -310,13 +316,20 @@ class Station:
 
     def _start(self) -> None:
         job = self._job
+        self._check_unchanged()
         self._process = processes.Process(
             self.label, job.python, job.module, job.memory_fd, job.log
         )
         self.stage, self.since_s = "greeting", time.monotonic()
 
+    def _check_unchanged(self) -> None:
+        if carrying.has_changed():
+            raise errors.PlayerError(f"{self.label} cannot be started. {CHANGED}")
+
     def _answer(self, message: Any) -> None:
         process = self.process
+        if self.stage in ("greeting", "making"):
+            self._check_unchanged()
         if self.stage == "greeting":
             num_slots = self.slots.stop - self.slots.start
             self.hello = message
