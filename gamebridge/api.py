@@ -448,6 +448,9 @@ def bench(
         workers=tables.worker_settings(given["workers"], source),
         agent=agent_record,
         make_learner=make_learner,
+        overlap=tables.training_settings(
+            config.merge(record.training, given["training"]), source
+        ).overlap,
     )
     return bench.run(subject, seconds, steps, announce)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from gamebridge.benching import results
@@ -12,6 +13,8 @@ from gamebridge.benching import results
 _ROUND_TRIP_US = 60.0
 # Differences below this are no reason to change anything.
 _WORTH = 1.1
+# Load a core above which others are heard in the figures.
+_BUSY = 0.5
 _MIB = 2**20
 
 
@@ -30,14 +33,16 @@ class MoreCores:
     steps_per_s: float
 
 
-def suited(costs: Any) -> int:
-    """Returns the best number of workers: the least of those that are as good as the best.
+def suited(costs: Mapping[int, float], automatic: int) -> int:
+    """Returns the best number of workers: of those as good as the best one the likeliest.
 
     Args:
       costs: number of workers -> cost of a step.
+      automatic: the number that is taken where nobody says; then the lowest counts.
     """
     least = min(costs.values())
-    return min(count for count, cost in costs.items() if cost < _WORTH * least)
+    good = [count for count, cost in costs.items() if cost < _WORTH * least]
+    return automatic if automatic in good else min(good)
 
 
 def bottleneck(report: results.Report) -> str:
@@ -92,6 +97,7 @@ def to_dict(report: results.Report) -> dict[str, Any]:
         "waits": report.waits,
         "parts": results.table(report.parts),
         "steps_per_s": round(report.steps_per_s, 1),
+        "steps_per_s_overlapped": round(_steps_per_s_overlapped(report), 1),
         "steps": report.steps,
         "duration_s": round(report.steps / report.steps_per_s, 1),
         "memory": {
@@ -111,7 +117,19 @@ def lines(report: results.Report) -> list[str]:
     said = [_BOTTLENECKS[bottleneck(report)](report)]
     if report.automatic != report.best:
         said.append(_choice(report))
-    said += [_duration(report), _memory(report), _more_cores(report)]
+    said.append(_duration(report))
+    at_best = _steps_per_s_overlapped(report)
+    if at_best > _WORTH * report.steps_per_s:
+        said.append(
+            f"That is in turn. Training plays the next step while {report.agent} learns "
+            f"(training.overlap): up to {at_best:,.0f} steps/s with cores enough for both."
+        )
+    said += [_memory(report), _more_cores(report)]
+    if report.load > _BUSY * report.cores:
+        said.append(
+            f"The machine was busy (load {report.load:.1f} on {report.cores} cores): all is "
+            "slower than it could be, and workers gain least. Measure again when it is quiet."
+        )
     if report.agent is None:
         said.append("With --agent ID, such as ppo, you see what acting and learning take as well.")
     return said
@@ -229,10 +247,20 @@ def _choice(report: results.Report) -> str:
     if taken is None:
         return f"{what}{_workers(report.best)} measured best (workers.count={report.best})."
     times = taken / report.workers[report.best]
+    if times < _WORTH:  # as it was asked for, not because it is better
+        return f"Unless told otherwise, {_workers(report.automatic)} would play it, about as fast."
     return (
         f"{what}{_workers(report.best)} measured {times:.1f} times as fast "
         f"(workers.count={report.best})."
     )
+
+
+def _steps_per_s_overlapped(report: results.Report) -> float:
+    """What it would be at best, where the game is played while the agent learns."""
+    if not report.overlaps:
+        return report.steps_per_s
+    played_us = report.parts["game"] + report.parts["bridge"]
+    return 1e6 / (report.step_us - min(played_us, report.parts["learning"]))
 
 
 def _duration(report: results.Report) -> str:
@@ -258,9 +286,9 @@ def _time(seconds: float) -> str:
 def _memory(report: results.Report) -> str:
     memory = report.memory
     said = [f"Memory: {memory.process / _MIB:,.0f} MiB in this process"]
-    if memory.experience:
+    if memory.experience >= _MIB:
         said.append(
-            f", of which {memory.experience / _MIB:,.1f} MiB hold the steps that {report.agent} "
+            f", of which {memory.experience / _MIB:,.0f} MiB hold the steps that {report.agent} "
             "learns from"
         )
     if memory.workers:

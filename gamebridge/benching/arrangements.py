@@ -31,6 +31,7 @@ class Subject:
       agent: None for none.
       make_learner: given a game fitted to the agent, returns the agent's learner and its
         settings; for when TensorFlow is loaded.
+      overlap: the setting `training.overlap`.
     """
 
     record: contract.GameRecord
@@ -38,6 +39,7 @@ class Subject:
     workers: WorkerSettings
     agent: contract.AgentRecord | None
     make_learner: Callable[[contract.Game], tuple[Any, Mapping[str, Any]]]
+    overlap: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +118,11 @@ def measure(
         table.open_bare()
     announce("measuring here and there in turn" if counts else "measuring")
     layers, workers = table.measure(seconds)
-    best = advice.suited(workers) if asked is None else min(asked, num_slots)
-    table.close_all_but(best)
     automatic = min(num_slots, choice.num_cores())
     if is_here:
         automatic = choice.suited_count(1e-6 * workers[0], num_slots) if is_split else 0
+    best = advice.suited(workers, automatic) if asked is None else min(asked, num_slots)
+    table.close_all_but(best)
     return Arranged(
         table.players[best].game,
         table.pids[best],

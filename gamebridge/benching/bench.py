@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import signal
 from collections.abc import Callable, Mapping
@@ -36,13 +37,11 @@ def run(
     load = os.getloadavg()[0]
     with contextlib.ExitStack() as opened:
         found = arrangements.measure(subject, seconds, announce, opened)
-        parts, experience_bytes, agent_settings = _under_tensorflow(
-            subject, found, seconds, announce
-        )
+        trained = _under_tensorflow(subject, found, seconds, announce)
         used = results.Memory(
             memory.resident_bytes(),
             tuple(memory.resident_bytes(pid) for pid in sorted(found.pids)),
-            experience_bytes,
+            trained.experience_bytes,
         )
     return results.Report(
         game=subject.order.origin.game_id,
@@ -57,11 +56,22 @@ def run(
         workers=found.workers,
         best=found.best,
         automatic=found.automatic,
-        parts=parts,
+        parts=trained.parts,
         memory=used,
         steps=steps,
-        agent_settings=agent_settings,
+        agent_settings=trained.agent_settings,
+        overlaps=trained.overlaps,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    """What was measured with TensorFlow; see `results.Report`."""
+
+    parts: Mapping[str, float]
+    experience_bytes: int = 0
+    agent_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    overlaps: bool = False
 
 
 def _under_tensorflow(
@@ -69,8 +79,7 @@ def _under_tensorflow(
     found: arrangements.Arranged,
     seconds: float,
     announce: Callable[[str], None],
-) -> tuple[dict[str, float], int, Mapping[str, Any]]:
-    """Returns the parts of a step, the bytes of what is learned from, the agent's settings."""
+) -> _Trained:
     announce("loading TensorFlow")
     from gamebridge.tf import start
 
@@ -92,7 +101,7 @@ def _under_tensorflow(
         driven = driving.Driving(found.game, found.batch_s, call_s)
         costs = rounds.medians(rounds.measure({"driven": driven}, seconds, check)["driven"])
         if subject.agent is None:
-            return _parts(found.bare_share, costs["game"], costs["door"]), 0, {}
+            return _Trained(_parts(found.bare_share, costs["game"], costs["door"]))
         announce(f"measuring in training, by {subject.agent.id}")
         fitted, notes = fitting.fit(subject.agent, found.game)
         for note in notes:
@@ -100,7 +109,7 @@ def _under_tensorflow(
         learner, agent_settings = subject.make_learner(fitted)
         collecting = learning.Collecting(fitted, learner, found.batch_s, call_s)
         check()
-        learns = learning.Learning(collecting, learner)
+        learns = learning.Learning(collecting, learner, call_s)
         said = rounds.measure({"collecting": collecting, "learning": learns}, seconds, check)
     collected = rounds.medians(said["collecting"])
     # The door is no dearer than all that is not the game's.
@@ -110,7 +119,10 @@ def _under_tensorflow(
         "acting": collected["acting"] - door_us,
         **rounds.medians(said["learning"]),
     }
-    return parts, learns.experience_bytes, agent_settings
+    overlaps = choice.num_cores() > 1 if subject.overlap is None else subject.overlap
+    return _Trained(
+        parts, learns.experience_bytes, agent_settings, overlaps and learns.is_off_policy
+    )
 
 
 def _parts(bare_share: float, played_us: float, door_us: float) -> dict[str, float]:

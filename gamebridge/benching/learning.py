@@ -15,7 +15,7 @@ import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge import contract
-from gamebridge.benching import clocks
+from gamebridge.benching import clocks, rounds
 from gamebridge.contract import specs
 from gamebridge.tf import environment as environments
 from gamebridge.tf import replay
@@ -23,6 +23,8 @@ from gamebridge.training import drivers, learners, off_policy, session
 from gamebridge.wrappers import episodes
 
 _NEVER = 2**62
+# A call that takes so long is not made twice.
+_LONG_S = 10.0
 
 
 class Collecting:
@@ -80,17 +82,20 @@ class Learning:
 
     Attributes:
       experience_bytes: what the steps take that it learns from, as its settings have it.
+      is_off_policy: whether it learns from a replay buffer.
     """
 
-    def __init__(self, collecting: Collecting, learner: Any) -> None:
-        """Traces the graph, and trains once: what is done once, is done then.
+    def __init__(self, collecting: Collecting, learner: Any, call_s: float) -> None:
+        """Traces the graph, and trains once or twice: what is done once, is done then.
 
         Args:
           collecting: has played already.
           learner: the one that it plays for.
+          call_s: seconds that one call shall take, unless a single training takes longer.
         """
         environment = collecting.environment
         seed = tf.constant([0, 0])
+        self.is_off_policy = isinstance(collecting.driver, off_policy.OffPolicyDriver)
         if isinstance(collecting.driver, off_policy.OffPolicyDriver):
             buffer, use = collecting.driver.replay, learner.replay_use
             self._steps_a_call = float(use.train_interval)
@@ -110,9 +115,25 @@ class Learning:
                 return learner.train(rollout, seed)
 
         self.experience_bytes = num_rows * _row_bytes(environment.game)
-        self._train = drivers.in_graph(train)
-        self._train.get_concrete_function()
-        self._first_s = self._call()
+        nothing = {name: tf.constant(0.0) for name in learner.metric_names}
+
+        def train_often(times: tf.Tensor) -> Any:
+            # In one loop in the graph, as in a training: a call from Python takes longer
+            # than many an agent's training step.
+            return tf.while_loop(
+                lambda number, _: number < times,
+                lambda number, _: (number + 1, train()),
+                (tf.constant(0), nothing),
+                parallel_iterations=1,
+            )[1]
+
+        self._train = drivers.in_graph(train_often)
+        self._times = tf.constant(1)
+        self._call_s = self._call()
+        if self._call_s < _LONG_S:
+            # The first call optimised the graph as well.
+            self._call_s = self._call()
+        self._times = tf.constant(max(1, int(call_s / self._call_s)))
 
     def play(self, seconds: float) -> dict[str, float]:
         """Trains for about so long; see `rounds.Player`.
@@ -121,17 +142,17 @@ class Learning:
           Microseconds of learning for each step that is collected.
         """
         taken_s, num_calls = 0.0, 0
-        # What takes longer than all the rounds was measured at the start.
-        if self._first_s > 5 * seconds:
-            taken_s, num_calls = self._first_s, 1
+        if self._call_s > rounds.NUM_ROUNDS * seconds:
+            # What takes longer than all the rounds together was measured at the start.
+            taken_s, num_calls = self._call_s, 1
         while taken_s < seconds:
             taken_s += self._call()
-            num_calls += 1
+            num_calls += int(self._times)
         return {"learning": 1e6 * taken_s / num_calls / self._steps_a_call}
 
     def _call(self) -> float:
         began_s = time.perf_counter()
-        tf.nest.map_structure(lambda metric: metric.numpy(), self._train())
+        tf.nest.map_structure(lambda metric: metric.numpy(), self._train(self._times))
         return time.perf_counter() - began_s
 
 

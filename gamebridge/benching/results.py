@@ -52,6 +52,7 @@ class Report:
       memory: of all of it.
       steps: of the training that is asked about.
       agent_settings: of the agent, resolved.
+      overlaps: whether a training plays while it learns; the parts are measured in turn.
     """
 
     game: str
@@ -70,6 +71,7 @@ class Report:
     memory: Memory
     steps: int
     agent_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    overlaps: bool = False
 
     @property
     def step_us(self) -> float:
