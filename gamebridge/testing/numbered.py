@@ -84,6 +84,10 @@ class Ledger:
         self._rows: list[tuple[int, list[int]] | None] = [None] * num_slots
         self._seeds: set[int] = set()
 
+    def forget(self) -> None:
+        """Lets seeds come again, as after a reset with the same ones."""
+        self._seeds.clear()
+
     def note(self, action: Array | None, time_step: TimeStep, named: Array | None = None) -> None:
         """Checks what a step or reset gave.
 

@@ -4,6 +4,7 @@ anew, the others never notice."""
 import dataclasses
 import logging
 import os
+import re
 import signal
 import threading
 import time
@@ -175,13 +176,21 @@ def test_a_slow_step_is_waited_for():
         assert game.num_restarts == 0
 
 
+@pytest.fixture(scope="module")
+def troubled(tmp_path_factory):
+    """A pool whose first worker does what it is told by a file, and its ledger."""
+    told = tmp_path_factory.mktemp("troubled") / "told"
+    with pools.faulty("as told", at=-1, needs=str(told), victim=FIRST_SEED) as game:
+        yield game, start(game), told
+
+
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "said"),
     [
-        ("raise", "raised GameError: tests/faulty, step 5: the game raised ZeroDivisionError: the"),
-        ("recurse", "raised GameError: tests/faulty, step 5: the game raised RecursionError: "),
-        ("nan", "raised GameError: tests/faulty, slot 0, step 5: reward is nan"),
-        ("shape", "raised GameError: tests/faulty, step 5: observation 'numbers' is int64"),
+        ("raise", "raised GameError: tests/faulty, step N: the game raised ZeroDivisionError: the"),
+        ("recurse", "raised GameError: tests/faulty, step N: the game raised RecursionError: "),
+        ("nan", "raised GameError: tests/faulty, slot 0, step N: reward is nan"),
+        ("shape", "raised GameError: tests/faulty, step N: observation 'numbers' is int64 [2, 5];"),
         ("sys.exit", "raised SystemExit: enough"),
         ("os._exit", "exited with code 3"),
         ("kill", "was killed by SIGKILL"),
@@ -191,20 +200,24 @@ def test_a_slow_step_is_waited_for():
         ("hang", "had not answered after 1 s"),
     ],
 )
-def test_a_game_that_breaks_is_replaced(fault, told, tmp_path, warnings):
-    with pools.faulty(
-        fault, at=5, flag=str(tmp_path / "done"), victim=int(pools.seeds()[0])
-    ) as game:
-        ledger = start(game)
-        recover(game, ledger)
-        assert ledger.num_lost == 2
-    message = warnings()[0]
-    assert message.startswith("At step 5, tests/faulty, worker 0 (slots 0 to 1) " + told), message
-    if "raised" in told:
-        assert "Traceback (most recent call last)" in message
-        assert "worker_games.py" in message or fault in ("nan", "shape")
-    if fault == "segfault":
-        assert "worker_games.py" in message, message
+def test_a_game_that_breaks_is_replaced(troubled, fault, said, impatient, warnings):
+    game, ledger, told = troubled
+    # The seed by which the first worker knows itself.
+    ledger.forget()
+    ledger.note(None, game.reset(pools.seeds()))
+    pools.play(game, ledger, 2)
+    num_restarts, num_lost = game.num_restarts, ledger.num_lost
+    told.write_text(fault)
+    began_s = time.monotonic()
+    pools.play(game, ledger, until=lambda: game.num_restarts > num_restarts)
+    assert time.monotonic() - began_s < 1.0 + 2.0
+    recover(game, ledger, num_restarts + 1)
+    assert ledger.num_lost == num_lost + 2
+    message = re.sub(r"step \d+", "step N", warnings()[0])
+    assert message.startswith("At step N, tests/faulty, worker 0 (slots 0 to 1) " + said), message
+    assert ("Traceback (most recent call last)" in message) == ("raised" in said)
+    if fault in ("raise", "recurse", "sys.exit", "segfault"):
+        assert "worker_games.py" in message
 
 
 @pytest.mark.parametrize("fault", ["raise", "kill", "os._exit", "stop"])

@@ -92,7 +92,7 @@ class FaultSettings:
     """A fault, and when.
 
     Attributes:
-      fault: the name of a function below.
+      fault: the name of a function below; "as told" for the one that `needs` holds, once.
       where: "make", "reset" or "step".
       at: at which call; -1 for every one.
       flag: a file; there once one process has done it, after which no other does.
@@ -152,6 +152,11 @@ class Faulty(numbered.Numbered):
                 os.close(os.open(settings.flag, os.O_CREAT | os.O_EXCL))
             except FileExistsError:
                 return None
+        if settings.fault == "as told":
+            path = pathlib.Path(settings.needs)
+            fault = path.read_text()
+            path.unlink()
+            return FAULTS[fault](self)
         return FAULTS[settings.fault](self)
 
 
