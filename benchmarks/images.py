@@ -1,8 +1,8 @@
 """The image part of a step beside the two calls of OpenCV that it cannot do without.
 
 A step here is one frame. The floor: one frame made grey into a picture that is there
-already, and that shrunk by INTER_AREA into another. Ours: `ImagePreprocessing` over a game
-of 8 slots that does nothing else.
+already, and that shrunk by INTER_AREA into another. Ours: `ImagePreprocessing`, with and without
+`FrameStack`, over a game of 8 slots that does nothing else.
 
     python benchmarks/images.py [--rounds 9] [--json]
 """
@@ -21,7 +21,7 @@ import rounds
 
 from gamebridge import contract
 from gamebridge.contract import specs
-from gamebridge.wrappers import images, settings
+from gamebridge.wrappers import images, settings, stacking
 
 NUM_SLOTS = 8
 _HEIGHT, _WIDTH = 210, 160
@@ -30,14 +30,23 @@ _FLOOR = "cv2: grey, then resize to 84x84"
 _WHOLE = "ImagePreprocessing, grey 84x84"
 _HALF_FLOOR = "cv2: grey of 160x160, then resize to 80x80"
 _HALF = "ImagePreprocessing, cropped to 160x160, grey 80x80"
-_ROWS = {_WHOLE: "whole", _FLOOR: "floor", _HALF: "half", _HALF_FLOOR: "half-floor"}
+_STACKED = "ImagePreprocessing and FrameStack, grey 84x84x4"
+_ROWS = {
+    _WHOLE: "whole",
+    _FLOOR: "floor",
+    _STACKED: "stacked",
+    _HALF: "half",
+    _HALF_FLOOR: "half-floor",
+}
 _TARGETS = (
     # At most 1.1 and 0.3 times as long as the floor.
     rounds.Target("c", _WHOLE, (_FLOOR,), 1 / 1.1),
+    rounds.Target("c", _STACKED, (_FLOOR,), 1 / 1.1),
     rounds.Target("c", _HALF, (_FLOOR,), 1 / 0.3),
 )
 _SETTINGS = {
     "whole": settings.ImageSettings(grey=True, height=84, width=84),
+    "stacked": settings.ImageSettings(grey=True, height=84, width=84, stack=4),
     "half": settings.ImageSettings(crop_top=34, crop_bottom=16, grey=True, height=80, width=80),
 }
 
@@ -89,7 +98,10 @@ def _frames() -> np.ndarray:
 
 
 def _ours(code: str) -> Callable[[int], int]:
-    game = images.ImagePreprocessing(_Album(), _SETTINGS[code])
+    wanted = _SETTINGS[code]
+    game: contract.Game = images.ImagePreprocessing(_Album(), wanted)
+    if wanted.stack > 1:
+        game = stacking.FrameStack(game, wanted.stack)
     game.reset()
 
     def run(count: int) -> int:
