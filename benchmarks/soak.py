@@ -17,7 +17,6 @@ import time
 
 import numpy as np
 
-import gamebridge_gym
 from gamebridge.contract import GameRecord, NoSettings, hookimpl, seeding
 from gamebridge.testing import fakes, playing
 from gamebridge.workers import origins, pool, staffs
@@ -43,7 +42,8 @@ def order(game_id: str) -> staffs.Order:
         origin = origins.Origin(game_id, "soak", "", os.path.abspath(__file__))
         settings = NoSettings()
     else:
-        origin, settings = origins.Origin(game_id, "gamebridge_gym"), gamebridge_gym.GymSettings()
+        origin = origins.Origin(game_id, "gamebridge_gym")
+        settings = origin.record().settings()
         images = ImageSettings(grey=True, height=84, width=84, stack=4)
     shares = staffs.even_shares(NUM_SLOTS, NUM_WORKERS)
     return staffs.Order(origin, settings, WrapperSettings(images), NUM_SLOTS, shares)
