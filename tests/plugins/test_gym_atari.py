@@ -90,9 +90,7 @@ def test_absurd_settings_are_refused(name, value):
 
 def test_without_the_emulator_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
-    with pytest.raises(
-        errors.PluginError, match=r"needs the extra: pip install '"
-    ):
+    with pytest.raises(errors.PluginError, match=r"needs the extra: pip install '"):
         gamebridge.make_game("gym/ALE/Pong-v5", 1, workers=0)
 
 
