@@ -22,7 +22,8 @@ class Episode:
       length: its number of steps after FIRST.
       ended: "terminated" (discount 0) or "truncated".
       telemetry: one number a name, reduced over the episode as its spec says.
-      seed: the episode's seed; None where the slot was never given one through the log.
+      seed: the episode's seed; None where the slot was never given one through the log, and
+        from when a process of the game was replaced until slots are given new ones.
     """
 
     slot: int
@@ -52,6 +53,7 @@ class EpisodeLog(contract.Wrapper):
             (name, spec.reduce, np.zeros(num_slots)) for name, spec in game.telemetry_spec().items()
         ]
         self._slot_seeds = np.full(num_slots, -1, np.int64)
+        self._num_restarts = 0
         self._numbers = np.full(num_slots, -1, np.int64)
         self._all_mid = np.full(num_slots, contract.MID, np.int32).tobytes()
         self._episodes: list[Episode] = []
@@ -82,6 +84,10 @@ class EpisodeLog(contract.Wrapper):
         return taken
 
     def _watch(self, time_step: contract.TimeStep, advanced: Array | None) -> None:
+        if self.game.num_restarts != self._num_restarts:
+            # The slots of the process that was lost go on with seeds that only the pool knows.
+            self._num_restarts = self.game.num_restarts
+            self._slot_seeds[...] = -1
         heard = time_step.valid if advanced is None else time_step.valid & advanced
         first = heard & time_step.is_first()
         if first.any():

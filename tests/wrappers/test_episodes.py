@@ -92,6 +92,33 @@ def test_the_seed_of_an_episode_is_told_where_it_is_known():
     assert [e.seed for e in told if e.slot == 1] == expected.tolist()
 
 
+def test_after_a_process_was_replaced_seeds_are_not_known_until_new_ones_are_given():
+    class Restarted(toy_games.ToyGame):
+        restarts = 0
+
+        @property
+        def num_restarts(self):
+            return self.restarts
+
+    toy = Restarted(num_slots=2)
+    game = episodes.EpisodeLog(toy)
+    slot_seeds = np.array([11, 12])
+
+    def seeds_told():
+        told = []
+        while len(told) < 3:
+            game.step(actions(2))
+            told += game.take()
+        return [episode.seed for episode in told]
+
+    game.reset(slot_seeds)
+    assert None not in seeds_told()
+    toy.restarts += 1
+    assert set(seeds_told()) == {None}
+    game.reset(slot_seeds)
+    assert None not in seeds_told()
+
+
 def test_episodes_are_frozen():
     episode = episodes.Episode(0, 1.0, 1, "truncated", {})
     with pytest.raises(AttributeError):
