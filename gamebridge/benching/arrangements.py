@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gamebridge import contract
@@ -193,12 +193,7 @@ class _Table:
             here = self.players[0]
             layers = {name: medians["0"][name] for name in here.layers}
             if self._bare is not None:
-                # A repeated action is several steps of the game.
-                own_us = medians[_GAME][_GAME] * here.steps_a_step
-                adapted_us = layers["adapter"]
-                # What differs by less than the noise is not told apart.
-                own_us = min(own_us, adapted_us)
-                layers = {_GAME: own_us, **layers, "adapter": adapted_us - own_us}
+                layers = _without_adapter(here, said["0"], said[_GAME], layers)
         workers = {count: medians[str(count)][players.TOTAL] for count in self.players}
         if layers:
             workers[0] = sum(layers.values())
@@ -211,3 +206,20 @@ class _Table:
                 player.close()
         if self._bare is not None:
             self._bare.close()
+
+
+def _without_adapter(
+    here: players.GamePlayer,
+    said: Sequence[rounds.Costs],
+    said_bare: Sequence[rounds.Costs],
+    layers: Mapping[str, float],
+) -> dict[str, float]:
+    """Tells the bare game from its adapter, which the clocks cannot look into."""
+    # A repeated action is several steps of the game.
+    own_us = rounds.medians(said_bare)[_GAME] * here.steps_a_step
+    adapted_us = layers["adapter"]
+    unsure_us = rounds.noise(said, "adapter") + rounds.noise(said_bare, _GAME) * here.steps_a_step
+    if adapted_us - own_us < unsure_us:
+        # A few microseconds of a game that takes thousands: all of them may be the game's.
+        own_us = adapted_us
+    return {_GAME: own_us, **layers, "adapter": adapted_us - own_us}

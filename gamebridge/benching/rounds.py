@@ -45,3 +45,10 @@ def measure(
 def medians(said: Sequence[Costs]) -> dict[str, float]:
     """Returns each part's median over the rounds."""
     return {part: statistics.median(costs[part] for costs in said) for part in said[0]}
+
+
+def noise(said: Sequence[Costs], part: str) -> float:
+    """Returns how far a part's rounds are from their median, half of them at most."""
+    values = [costs[part] for costs in said]
+    middle = statistics.median(values)
+    return statistics.median(abs(value - middle) for value in values)
