@@ -176,7 +176,9 @@ def test_the_version_is_that_of_the_distribution(capsys):
     assert capsys.readouterr().out == f"gamebridge {version}\n"
 
 
-@pytest.mark.parametrize("command", ["games", "agents", "plugins", "train", "evaluate", "bench", "doctor"])
+@pytest.mark.parametrize(
+    "command", ["games", "agents", "plugins", "train", "evaluate", "bench", "doctor"]
+)
 def test_every_command_has_help_and_is_named_in_the_overview(capsys, command):
     assert cli.main(["--help"]) == 0
     overview = capsys.readouterr().out

@@ -109,6 +109,8 @@ def _text(report: Report) -> str:
         "us a step", "share", "steps/s so far",
     )  # fmt: skip
     names = {name: text.format(agent=report.agent) for name, text in _PARTS.items()}
+    if not report.layers:
+        names["game"] = "the game and its workers"  # which cannot be looked into from here
     tables.append([title, *_rows(results.table(report.parts), names)])
     width = max(len(row[0]) for rows in tables for row in rows)
     lines = [head]
