@@ -86,12 +86,13 @@ def make_game(
     if seed is None:
         seed = secrets.randbits(31)
     workers = workers if isinstance(workers, Mapping) else {"count": workers}
+    chosen = tables.worker_settings(workers, None)
     game = _open_game(
         located,
         num_slots,
         settings,
         tables.wrapper_settings(located.record, wrappers or {}, None),
-        tables.worker_settings(workers, None),
+        _with_python(located.record, chosen, _LOG.info),
         tables.supervision_settings(supervision or {}, None),
         picture=picture,
     )
@@ -185,7 +186,8 @@ def train(
     wrappers = tables.wrapper_settings(game_record, given["wrappers"], source)
     announce = announce or _LOG.info
 
-    workers = tables.worker_settings(given["workers"], source)
+    # With its Python, so that whoever resumes the run takes the same.
+    workers = _with_python(game_record, tables.worker_settings(given["workers"], source), announce)
     supervision = tables.supervision_settings(given["supervision"], source)
     game = _open_game(
         located,
@@ -266,7 +268,7 @@ def resume(
         num_slots,
         plan.game,
         tables.planned_wrappers(plan),
-        tables.worker_settings(plan.workers, None),
+        _with_python(located.record, tables.worker_settings(plan.workers, None), announce),
         tables.supervision_settings(plan.supervision, None),
         announce=announce,
     )
@@ -292,6 +294,7 @@ def evaluate(
     max_steps: int = 20_000,
     fps: float | None = None,
     output: str | os.PathLike[str] | None = None,
+    python: str | None = None,
 ) -> Evaluation:
     """Plays greedy episodes of a run's best checkpoint, on seeds that training never uses.
 
@@ -307,6 +310,7 @@ def evaluate(
       max_steps: an episode is cut after so many steps and counts as truncated.
       fps: steps a second of the videos; by default the game's own, or else 30.
       output: where evaluation.json and the videos go; by default RUN/evaluation.
+      python: the interpreter that the game runs in, in place of the run's; "" for this one.
 
     Raises:
       ConfigError: there is no run, or it has no checkpoint yet.
@@ -340,13 +344,17 @@ def evaluate(
     located = found.locate_game(game_id)
     workers = tables.worker_settings(plan.workers, None)
     # A few episodes are not worth a process of their own, unless the game needs its Python.
-    is_elsewhere = bool(workers.python or located.record.python)
+    if python is not None:
+        workers = dataclasses.replace(workers, count=None if python else 0, python=python)
+    elif game_id != plan.run.game and located.record.python:
+        workers = dataclasses.replace(workers, python="")
+    workers = _with_python(located.record, workers, _LOG.info)
     played_game = _open_game(
         located,
         count,
         game_settings,
         tables.planned_wrappers(plan),
-        dataclasses.replace(workers, count=None if is_elsewhere else 0, ready_slots=None),
+        dataclasses.replace(workers, count=None if workers.python else 0, ready_slots=None),
         tables.supervision_settings(plan.supervision, None),
         picture=num_recorded > 0,
     )
@@ -557,6 +565,18 @@ def _restore_best(run: Run, learner: Any) -> int:
             "training.checkpoint_interval_steps."
         )
     return restored.step
+
+
+def _with_python(
+    record: records.GameRecord, workers: WorkerSettings, announce: Callable[[str], None]
+) -> WorkerSettings:
+    """Returns the settings with the interpreter that the game will run in."""
+    from gamebridge import environments
+
+    if workers.count == 0:  # this process was asked for
+        return workers
+    python = environments.python_for(record, workers.python, announce)
+    return dataclasses.replace(workers, python=python)
 
 
 def _open_game(

@@ -31,7 +31,7 @@ LAYERS = [
     ["errors"],
     ["config", "machine", "interpreters"],
     ["contract"],
-    ["host+loading+plugins", "adapters", "wrappers", "testing", "doctor"],
+    ["host+loading+plugins", "adapters", "wrappers", "testing", "doctor", "environments"],
     ["assembly"],
     ["workers"],
     ["tf"],

@@ -16,7 +16,7 @@ from typing import Annotated, cast
 import typer
 
 from gamebridge import errors
-from gamebridge.cli import benching, doctoring, evaluating, listing, training
+from gamebridge.cli import benching, doctoring, environing, evaluating, listing, training
 from gamebridge.cli.terminal import Terminal
 
 # The base of all that the parser says of a command line, wherever this typer keeps it.
@@ -39,6 +39,7 @@ app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
 app.command("bench")(benching.bench)
 app.command("doctor")(doctoring.doctor)
+app.add_typer(environing.app, name="env")
 
 
 def _show_version(wanted: bool) -> None:

@@ -49,6 +49,13 @@ def evaluate(
         str | None,
         typer.Option(metavar="DIR", help="Where results go. [default: RUN/evaluation]"),
     ] = None,
+    game_python: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PYTHON",
+            help="The interpreter that the game runs in. [default: the run's]",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what evaluation.json holds, and nothing else.")
     ] = False,
@@ -80,6 +87,7 @@ def evaluate(
             max_steps=max_steps,
             fps=fps,
             output=output,
+            python=game_python,
         )
     if as_json:
         terminal.result_json(evaluation.to_dict())

@@ -110,9 +110,9 @@ def check(request: TrainRequest, host: Host) -> None:
 
     Raises:
       UnknownId: no such game or agent.
-      ConfigError: a setting is unknown or has a wrong value.
+      ConfigError: a setting is unknown or has a wrong value, or an interpreter is not there.
     """
-    from gamebridge import config
+    from gamebridge import config, environments
     from gamebridge.training import settings as training_settings
     from gamebridge.workers import settings as worker_settings
     from gamebridge.wrappers import settings as wrapper_settings
@@ -133,6 +133,9 @@ def check(request: TrainRequest, host: Host) -> None:
     )
     for name, table, schema in tables:
         config.convert(table, schema, path=name, source=request.source)
+    workers = request.settings.get("workers", {})
+    if workers.get("count") != 0:
+        environments.python_for(game, workers.get("python", ""))
     _check_agent(request, game, agent)
 
 

@@ -116,6 +116,7 @@ def _record(
         settings=GymSettings,
         wrappers={} if guard == "refuse" else {"guard": guard},
         presets=presets or {},
+        requirements=(f"gymnasium[{'box2d' if _BOX2D in summary else 'classic-control'}]",),
     )
 
 

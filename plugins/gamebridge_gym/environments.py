@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib
+import importlib.util
 import logging
 import os
 import re
@@ -158,6 +159,9 @@ def _missing(game_id: str, library: Any, full_name: str, error: Exception) -> st
     entry_point = str(library.spec(full_name).entry_point).partition(":")[0]
     known = [cure for part, cure in _CURES.items() if part in entry_point.split(".")]
     said = str(error).rstrip(".")
+    if importlib.util.find_spec("tf_agents") is None:
+        # Another Python, where the library's own advice does no harm.
+        return f"{game_id} needs a package that is not installed: {said}."
     cure = (
         f"Install it: {known[0]}."
         if known
