@@ -168,8 +168,7 @@ class Staff:
 
 
 def _are_images_left(order: Order, hello: dict[str, Any]) -> bool:
-    images = order.wrappers.images
-    return images is not None and images.changes_frames and not hello["has_cv2"]
+    return order.wrappers.images is not None and not hello["has_cv2"]
 
 
 # No method: a worker's station would keep alive the staff that it belongs to.
