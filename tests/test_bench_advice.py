@@ -19,7 +19,7 @@ SLOW = results.Report(
     waits=False,
     layers={"game": 990.0, "adapter": 6.0, "value guard": 4.0},
     workers={0: 1000.0, 1: 1020.0, 2: 520.0},
-    best=2,
+    played_by=2,
     automatic=2,
     parts={"game": 500.0, "bridge": 20.0, "door": 10.0, "acting": 30.0, "learning": 65.0},
     memory=results.Memory(600 * 2**20, (40 * 2**20, 41 * 2**20), 3 * 2**20),
@@ -49,7 +49,7 @@ def test_a_game_with_a_worker_a_slot_wants_slots_too():
 
 
 def test_a_game_that_is_never_split_wants_a_faster_core():
-    report = changed(is_split=False, workers={0: 520.0}, best=0, automatic=0)
+    report = changed(is_split=False, workers={0: 520.0}, played_by=0, automatic=0)
     assert "which is never split unless asked (workers.count): a faster core" in first(report)
     assert advice.twice_the_cores(report).workers == 0
 
@@ -59,15 +59,20 @@ def test_a_game_that_waits_wants_workers_beyond_the_cores():
 
 
 def test_a_cheap_game_wants_neither():
-    report = changed(workers={0: 520.0, 1: 700.0, 2: 600.0}, best=0, automatic=0)
+    report = changed(workers={0: 520.0, 1: 700.0, 2: 600.0}, played_by=0, automatic=0)
     assert "too cheap for worker processes to pay" in first(report)
     assert "with one slot it is played here" in first(
-        changed(num_slots=1, workers={0: 520.0, 1: 600.0}, best=0, automatic=0)
+        changed(num_slots=1, workers={0: 520.0, 1: 600.0}, played_by=0, automatic=0)
     )
 
 
+def test_a_game_that_was_to_stay_here_is_not_judged_by_workers_that_were_not_tried():
+    report = changed(workers={0: 520.0}, played_by=0, is_asked=True)
+    assert "It is played in this process, as asked" in first(report)
+
+
 def test_workers_that_did_not_help_are_not_praised():
-    report = changed(cores=4, best=2, workers={0: 1000.0, 2: 520.0, 4: 540.0})
+    report = changed(cores=4, played_by=2, workers={0: 1000.0, 2: 520.0, 4: 540.0})
     assert "More than 2 workers did not help here, though there are 4 cores" in first(report)
 
 
@@ -100,15 +105,18 @@ def test_the_best_number_of_workers_is_the_automatic_one_where_it_is_as_good():
 
 
 def test_another_choice_than_the_automatic_one_is_said_with_its_gain():
-    report = changed(best=0, workers={0: 100.0, 1: 300.0, 2: 250.0})
+    report = changed(played_by=0, workers={0: 100.0, 1: 300.0, 2: 250.0})
     assert (
         "Unless told otherwise, 2 workers would play it; this process measured 2.5 times as fast "
         "(workers.count=0)."
     ) in advice.lines(report)
     assert not any("Unless told" in line for line in advice.lines(SLOW))
-    asked = changed(best=1, workers={1: 500.0, 2: 520.0})
-    assert any("would play it, about as fast" in line for line in advice.lines(asked))
-    asked = changed(best=1, workers={0: 510.0, 1: 500.0})
+    asked = changed(played_by=1, workers={1: 500.0, 2: 520.0})
+    assert any("would play it; it measured about as fast" in line for line in advice.lines(asked))
+    asked = changed(played_by=1, automatic=0, workers={0: 100.0, 1: 500.0})
+    said = "this process would play it; it measured 5.0 times as fast as what was asked for."
+    assert any(said in line for line in advice.lines(asked))
+    asked = changed(played_by=1, workers={0: 510.0, 1: 500.0})
     assert any("1 worker measured best (workers.count=1)" in line for line in advice.lines(asked))
 
 
@@ -123,14 +131,14 @@ def test_twice_the_cores_share_the_slots_and_keep_the_round_trip():
 
 
 def test_twice_the_cores_promise_nothing_to_a_cheap_game():
-    report = changed(workers={0: 5.0, 1: 30.0, 2: 25.0}, best=0, automatic=0)
+    report = changed(workers={0: 5.0, 1: 30.0, 2: 25.0}, played_by=0, automatic=0)
     more = advice.twice_the_cores(report)
     assert more.workers == 0
     assert more.steps_per_s == pytest.approx(report.steps_per_s)
 
 
 def test_twice_the_cores_of_one_core_take_a_usual_round_trip():
-    report = changed(cores=1, workers={0: 1000.0, 1: 1020.0}, best=0, automatic=0)
+    report = changed(cores=1, workers={0: 1000.0, 1: 1020.0}, played_by=0, automatic=0)
     more = advice.twice_the_cores(report)
     assert more.workers == 2
     assert more.steps_per_s > report.steps_per_s

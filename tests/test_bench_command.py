@@ -18,8 +18,8 @@ _MAIN = "import sys; from gamebridge.cli import main; sys.exit(main())"
 _QUICK = ("--seconds", "0.05")
 KEYS = {
     "game", "agent", "num_slots", "cores", "load", "seconds", "layers", "workers",
-    "best_workers", "automatic_workers", "is_split", "waits", "parts", "steps_per_s",
-    "steps_per_s_overlapped", "steps", "duration_s", "memory", "twice_the_cores",
+    "best_workers", "played_by_workers", "automatic_workers", "is_split", "waits", "parts",
+    "steps_per_s", "steps_per_s_overlapped", "steps", "duration_s", "memory", "twice_the_cores",
     "bottleneck", "advice",
 }  # fmt: skip
 
@@ -139,7 +139,7 @@ def test_wrappers_are_layers_and_workers_stay_as_asked(capfd, odd):
         "image preprocessing", "frame stack",
     ]  # fmt: skip
     assert [row["count"] for row in found["workers"]] == [0, 1]
-    assert found["best_workers"] == 1
+    assert found["played_by_workers"] == 1
     assert len(found["memory"]["worker_bytes"]) == 1
     assert found["memory"]["worker_bytes"][0] > 2**20
 

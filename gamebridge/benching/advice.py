@@ -63,13 +63,13 @@ def twice_the_cores(report: results.Report) -> MoreCores:
     its way to the workers and back costs now; all else is taken as it is.
     """
     cores = 2 * report.cores
-    now_us = report.workers[report.best]
-    workers, then_us = report.best, now_us
+    now_us = report.workers[report.played_by]
+    workers, then_us = report.played_by, now_us
     if report.is_split:
         count = min(report.num_slots, cores)
         batch_us = math.ceil(report.num_slots / count) * _step_us(report) + _round_trip_us(report)
         # More of them are not taken where they do not pay.
-        if _WORTH * batch_us / report.num_slots < now_us and count > report.best:
+        if _WORTH * batch_us / report.num_slots < now_us and count > report.played_by:
             workers, then_us = count, batch_us / report.num_slots
     played_us = report.parts["game"] + report.parts.get("bridge", 0.0)
     saved_us = played_us * (1 - then_us / now_us)
@@ -91,7 +91,8 @@ def to_dict(report: results.Report) -> dict[str, Any]:
             {"count": count, "us": round(cost, 3), "steps_per_s": round(1e6 / cost, 1)}
             for count, cost in sorted(report.workers.items())
         ],
-        "best_workers": report.best,
+        "best_workers": suited(report.workers, report.automatic),
+        "played_by_workers": report.played_by,
         "automatic_workers": report.automatic,
         "is_split": report.is_split,
         "waits": report.waits,
@@ -115,7 +116,7 @@ def to_dict(report: results.Report) -> dict[str, Any]:
 def lines(report: results.Report) -> list[str]:
     """Says in plain words what the report means."""
     said = [_BOTTLENECKS[bottleneck(report)](report)]
-    if report.automatic != report.best:
+    if report.automatic != report.played_by:
         said.append(_choice(report))
     said.append(_duration(report))
     at_best = _steps_per_s_overlapped(report)
@@ -170,7 +171,12 @@ def _game(report: results.Report) -> str:
             f"{takes}, and waits rather than computes: more workers than cores help, up to one "
             f"a slot ({slots})."
         )
-    if report.best == 0:
+    if set(report.workers) == {0} and report.is_asked:
+        return (
+            f"{takes}. It is played in this process, as asked; without workers.count it is found "
+            "out whether workers are quicker."
+        )
+    if report.played_by == 0:
         if report.cores == 1 or slots == 1:
             lack = "core" if report.cores == 1 else "slot"
             return f"{takes}: with one {lack} it is played here; a faster core helps."
@@ -178,12 +184,12 @@ def _game(report: results.Report) -> str:
             f"{takes}, and is too cheap for worker processes to pay: a faster core helps, more "
             "cores do not."
         )
-    if report.best < min(slots, report.cores):
+    if report.played_by < min(slots, report.cores):
         return (
-            f"{takes}. More than {_workers(report.best)} did not help here, though there are "
+            f"{takes}. More than {_workers(report.played_by)} did not help here, though there are "
             f"{report.cores} cores: a faster core helps."
         )
-    if report.best >= slots:
+    if report.played_by >= slots:
         return (
             f"{takes}. Each slot has a worker of its own: more cores help once there are more "
             "slots (--num-slots)."
@@ -245,14 +251,18 @@ def _choice(report: results.Report) -> str:
     taken = report.workers.get(report.automatic)
     what = f"Unless told otherwise, {_workers(report.automatic)} would play it; "
     if taken is None:
-        return f"{what}{_workers(report.best)} measured best (workers.count={report.best})."
-    times = taken / report.workers[report.best]
-    if times < _WORTH:  # as it was asked for, not because it is better
-        return f"Unless told otherwise, {_workers(report.automatic)} would play it, about as fast."
-    return (
-        f"{what}{_workers(report.best)} measured {times:.1f} times as fast "
-        f"(workers.count={report.best})."
-    )
+        return (
+            f"{what}{_workers(report.played_by)} measured best (workers.count={report.played_by})."
+        )
+    times = taken / report.workers[report.played_by]
+    if times >= _WORTH:
+        return (
+            f"{what}{_workers(report.played_by)} measured {times:.1f} times as fast "
+            f"(workers.count={report.played_by})."
+        )
+    if 1 / times >= _WORTH:
+        return f"{what}it measured {1 / times:.1f} times as fast as what was asked for."
+    return f"{what}it measured about as fast."
 
 
 def _steps_per_s_overlapped(report: results.Report) -> float:
@@ -299,7 +309,7 @@ def _memory(report: results.Report) -> str:
 
 def _more_cores(report: results.Report) -> str:
     more = twice_the_cores(report)
-    if more.workers == report.best:
+    if more.workers == report.played_by:
         return (
             f"Twice the cores ({more.cores}): about the same, as an estimate: the game would "
             "have no more workers, and TensorFlow's part is taken as it is."

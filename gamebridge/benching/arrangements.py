@@ -49,14 +49,14 @@ class Arranged:
     Attributes:
       game: as it is best played; closed by who gave the stack.
       pids: of the processes that play it.
-      layers, workers, best, automatic, is_split, waits: as of `results.Report`.
+      layers, workers, played_by, automatic, is_split, waits: as of `results.Report`.
     """
 
     game: contract.Game
     pids: frozenset[int]
     layers: Mapping[str, float]
     workers: Mapping[int, float]
-    best: int
+    played_by: int
     automatic: int
     is_split: bool
     waits: bool
@@ -64,7 +64,7 @@ class Arranged:
     @property
     def batch_s(self) -> float:
         """Seconds that a step of all slots takes."""
-        return 1e-6 * self.workers[self.best] * self.game.num_slots
+        return 1e-6 * self.workers[self.played_by] * self.game.num_slots
 
     @property
     def bare_share(self) -> float:
@@ -72,10 +72,10 @@ class Arranged:
         if not self.layers:
             return 1.0  # what is played in another Python cannot be looked into
         own_us = self.layers[_GAME]
-        if self.best:
+        if self.played_by:
             num_slots = self.game.num_slots
-            own_us *= math.ceil(num_slots / min(self.best, num_slots)) / num_slots
-        return min(1.0, own_us / self.workers[self.best])
+            own_us *= math.ceil(num_slots / min(self.played_by, num_slots)) / num_slots
+        return min(1.0, own_us / self.workers[self.played_by])
 
 
 def measure(
@@ -111,7 +111,7 @@ def measure(
     if asked is None and is_split:
         counts = worker_counts(num_slots, choice.num_cores(), waits=waits)
     if counts:
-        announce(f"starting {' and '.join(map(str, counts))} worker processes")
+        announce(f"starting it in {', '.join(map(str, counts))} workers")
         for count in counts:
             table.open(count)
     if is_here and is_split:
@@ -121,14 +121,14 @@ def measure(
     automatic = min(num_slots, choice.num_cores())
     if is_here:
         automatic = choice.suited_count(1e-6 * workers[0], num_slots) if is_split else 0
-    best = advice.suited(workers, automatic) if asked is None else min(asked, num_slots)
-    table.close_all_but(best)
+    played_by = advice.suited(workers, automatic) if asked is None else min(asked, num_slots)
+    table.close_all_but(played_by)
     return Arranged(
-        table.players[best].game,
-        table.pids[best],
+        table.players[played_by].game,
+        table.pids[played_by],
         layers,
         workers,
-        best,
+        played_by,
         automatic,
         is_split,
         waits,
@@ -199,10 +199,10 @@ class _Table:
             workers[0] = sum(layers.values())
         return layers, workers
 
-    def close_all_but(self, best: int) -> None:
+    def close_all_but(self, kept: int) -> None:
         """Closes the other games."""
         for count, player in self.players.items():
-            if count != best:
+            if count != kept:
                 player.close()
         if self._bare is not None:
             self._bare.close()

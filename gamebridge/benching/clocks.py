@@ -24,7 +24,7 @@ class Clock(contract.Wrapper):
     """Counts the seconds that the game inside it takes.
 
     Attributes:
-      seconds: in `reset` and `step`, since it was set to 0.
+      seconds: in `reset`, `step` and `telemetry`, since it was set to 0.
       num_steps: steps that its slots took, where it counts them.
     """
 
@@ -50,6 +50,13 @@ class Clock(contract.Wrapper):
         if self._counts:
             self.num_steps += steps_in(time_step, active)
         return time_step
+
+    def telemetry(self) -> dict[str, Array]:
+        """Asks the game, which may work it out only now."""
+        began_s = time.perf_counter()
+        values = self.game.telemetry()
+        self.seconds += time.perf_counter() - began_s
+        return values
 
 
 def steps_in(time_step: contract.TimeStep, active: Array | None = None) -> int:

@@ -46,12 +46,13 @@ class Report:
       layers: in this process, each layer's own part, from the bare game outwards; empty
         where the game cannot be played here.
       workers: number of workers -> cost of a step; 0 is this process.
-      best: the number of workers that is best.
+      played_by: the number of workers that the rest was measured with: as asked, or the best.
       automatic: the number that is taken where nobody says.
       parts: of a step as it is in the end: see `PARTS`.
       memory: of all of it.
       steps: of the training that is asked about.
       agent_settings: of the agent, resolved.
+      is_asked: whether `played_by` was asked for.
       overlaps: whether a training plays while it learns; the parts are measured in turn.
     """
 
@@ -65,12 +66,13 @@ class Report:
     waits: bool
     layers: Mapping[str, float]
     workers: Mapping[int, float]
-    best: int
+    played_by: int
     automatic: int
     parts: Mapping[str, float]
     memory: Memory
     steps: int
     agent_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    is_asked: bool = False
     overlaps: bool = False
 
     @property

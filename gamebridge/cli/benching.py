@@ -100,9 +100,12 @@ def _text(report: Report) -> str:
     if report.workers:
         title = ("played by", "us a step", "", "steps/s")
         rows = [title]
+        best = advice.suited(report.workers, report.automatic)
         for count, cost_us in sorted(report.workers.items()):
-            best = "best" if count == report.best else ""
-            rows.append((_players(count), f"{cost_us:,.2f}", best, f"{1e6 / cost_us:,.0f}"))
+            mark = "best" if count == best else ""
+            if report.is_asked:
+                mark = "asked" if count == report.played_by else ""
+            rows.append((_players(count), f"{cost_us:,.2f}", mark, f"{1e6 / cost_us:,.0f}"))
         tables.append(rows)
     title = (
         "in training" if report.agent else "under a TF-Agents driver",
