@@ -76,7 +76,9 @@ def bare(tmp_path_factory):
 def plugin(tmp_path, monkeypatch):
     """Writes a plugin's files; what was imported of it is forgotten afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
+    # Here nothing is written, so that what a worker wrote is seen.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     before = set(sys.modules)
 
     def write(**files):
