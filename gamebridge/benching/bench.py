@@ -120,7 +120,8 @@ def _under_tensorflow(
         "acting": collected["acting"] - door_us,
         **rounds.medians(said["learning"]),
     }
-    overlaps = choice.num_cores() > 1 if subject.overlap is None else subject.overlap
+    # As a session has it where no seed was asked for.
+    overlaps = found.played_by > 0 if subject.overlap is None else subject.overlap
     return _Trained(
         parts, learns.experience_bytes, agent_settings, overlaps and learns.is_off_policy
     )
