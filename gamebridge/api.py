@@ -11,43 +11,28 @@ import logging
 import os
 import pathlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gamebridge import config, errors, host
+from gamebridge import config, errors, opening
 from gamebridge.contract import game as games
-from gamebridge.contract import records, seeding
+from gamebridge.contract import seeding
 from gamebridge.training import tables, trained_specs
 
 if TYPE_CHECKING:
     from gamebridge.benching.results import Report
     from gamebridge.evaluation.results import Evaluation
     from gamebridge.tf.environment import GameTFEnvironment
-    from gamebridge.training.runs import Plan, Run
-    from gamebridge.training.session import Progress, Session
-    from gamebridge.workers.settings import SupervisionSettings, WorkerSettings
-    from gamebridge.workers.staffs import Order
-    from gamebridge.wrappers.settings import WrapperSettings
+    from gamebridge.training.runs import Run
+    from gamebridge.training.session import Progress
 
 _LOG = logging.getLogger(__name__)
 
-PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
 _MAX_EVALUATION_SLOTS = 8
 # Where neither game nor agent says.
 _BENCH_SLOTS = 8
 # Of videos of games that have no time of their own.
 _FPS = 30.0
-
-
-def discover() -> host.Host:
-    """Returns the host with all installed plugins, and those of $GAMEBRIDGE_PLUGINS if set.
-
-    Raises:
-      ConfigError: that folder is not there.
-      SecurityError: others may write into it.
-    """
-    folder = os.environ.get(PLUGIN_FOLDER_VARIABLE, "")
-    return host.Host.discover(pathlib.Path(folder) if folder else None)
 
 
 def make_game(
@@ -82,17 +67,17 @@ def make_game(
     """
     from gamebridge.wrappers import seeds
 
-    located = discover().locate_game(game_id)
+    located = opening.discover().locate_game(game_id)
     if seed is None:
         seed = secrets.randbits(31)
     workers = workers if isinstance(workers, Mapping) else {"count": workers}
     chosen = tables.worker_settings(workers, None)
-    game = _open_game(
+    game = opening.open_game(
         located,
         num_slots,
         settings,
         tables.wrapper_settings(located.record, wrappers or {}, None),
-        _with_python(located.record, chosen, _LOG.info),
+        opening.with_python(located.record, chosen, _LOG.info),
         tables.supervision_settings(supervision or {}, None),
         picture=picture,
     )
@@ -170,9 +155,9 @@ def train(
       Error: others, as their classes say.
     """
     _load_tensorflow()
-    from gamebridge.training import runs
+    from gamebridge.training import runs, sittings
 
-    found = discover()
+    found = opening.discover()
     located, agent_record = found.locate_game(game_id), found.find_agent(agent)
     game_record = located.record
     given = tables.checked(settings or {}, source)
@@ -187,9 +172,11 @@ def train(
     announce = announce or _LOG.info
 
     # With its Python, so that whoever resumes the run takes the same.
-    workers = _with_python(game_record, tables.worker_settings(given["workers"], source), announce)
+    workers = opening.with_python(
+        game_record, tables.worker_settings(given["workers"], source), announce
+    )
     supervision = tables.supervision_settings(given["supervision"], source)
-    game = _open_game(
+    game = opening.open_game(
         located,
         num_slots,
         given["game"],
@@ -223,11 +210,13 @@ def train(
         )
         made = runs.Run(folder)
         # All that may refuse comes first: what is refused leaves no folder behind.
-        fitted = _fit(agent_record, game, announce)
-        sitting = _session(made, plan, agent_record, fitted, watch, is_seeded=seed is not None)
+        fitted = sittings.fit(agent_record, game, announce)
+        sitting = sittings.make_session(
+            made, plan, agent_record, fitted, watch, is_seeded=seed is not None
+        )
         plan = dataclasses.replace(plan, training={**plan.training, "overlap": sitting.overlaps})
         made.begin(plan)
-        _train(made, plan, fitted, sitting, steps, announce)
+        sittings.train(made, plan, fitted, sitting, steps, announce)
     return made
 
 
@@ -255,20 +244,20 @@ def resume(
     if steps is not None and steps < 1:
         raise errors.ConfigError(f"steps is {steps}; expected 1 or more.")
     _load_tensorflow()
-    from gamebridge.training import runs
+    from gamebridge.training import runs, sittings
 
     made = run if isinstance(run, runs.Run) else runs.Run(run)
     plan = made.plan()
-    found = discover()
+    found = opening.discover()
     located, agent_record = found.locate_game(plan.run.game), found.find_agent(plan.run.agent)
     num_slots = plan.run.num_slots or agent_record.num_slots
     announce = announce or _LOG.info
-    game = _open_game(
+    game = opening.open_game(
         located,
         num_slots,
         plan.game,
         tables.planned_wrappers(plan),
-        _with_python(located.record, tables.worker_settings(plan.workers, None), announce),
+        opening.with_python(located.record, tables.worker_settings(plan.workers, None), announce),
         tables.supervision_settings(plan.supervision, None),
         announce=announce,
     )
@@ -276,9 +265,9 @@ def resume(
         if not any((made.folder / "checkpoints").glob("step-*")):
             announce(f"{made.folder} has no checkpoint yet: training starts from step 0.")
         target = plan.run.steps if steps is None else steps
-        fitted = _fit(agent_record, game, announce)
-        sitting = _session(made, plan, agent_record, fitted, watch)
-        _train(made, plan, fitted, sitting, target, announce)
+        fitted = sittings.fit(agent_record, game, announce)
+        sitting = sittings.make_session(made, plan, agent_record, fitted, watch)
+        sittings.train(made, plan, fitted, sitting, target, announce)
     return made
 
 
@@ -332,12 +321,12 @@ def evaluate(
         raise errors.ConfigError(f"fps is {fps}; expected more than 0.")
     _load_tensorflow()
     from gamebridge.evaluation import filming, results, rollout
-    from gamebridge.training import runs
+    from gamebridge.training import runs, sittings
 
     made = run if isinstance(run, runs.Run) else runs.Run(run)
     plan = made.plan()
     num_recorded = min(episodes, 3 if record is True else int(record))
-    found = discover()
+    found = opening.discover()
     agent_record = found.find_agent(plan.run.agent)
     game_id = game or plan.run.game
     game_settings = config.merge(plan.game if game_id == plan.run.game else {}, settings or {})
@@ -348,8 +337,8 @@ def evaluate(
         workers = dataclasses.replace(workers, count=None if python else 0, python=python)
     elif game_id != plan.run.game and located.record.python:
         workers = dataclasses.replace(workers, python="")
-    workers = _with_python(located.record, workers, _LOG.info)
-    played_game = _open_game(
+    workers = opening.with_python(located.record, workers, _LOG.info)
+    played_game = opening.open_game(
         located,
         count,
         game_settings,
@@ -363,8 +352,8 @@ def evaluate(
 
         fitted, _ = fitting.fit(agent_record, played_game)
         trained_specs.check(made, plan, fitted)
-        learner = _learner(agent_record, plan, fitted)
-        step = _restore_best(made, learner)
+        learner = sittings.make_learner(agent_record, plan, fitted)
+        step = sittings.restore_best(made, learner)
         folder = pathlib.Path(output) if output else made.folder / "evaluation"
         rate = fps or fitted.steps_per_s or _FPS
         with filming.Film(fitted, folder, num_recorded, rate) as film:
@@ -415,9 +404,9 @@ def bench(
       Error: others, as their classes say.
     """
     from gamebridge.benching import arrangements, bench
-    from gamebridge.training import runs
+    from gamebridge.training import runs, sittings
 
-    found = discover()
+    found = opening.discover()
     located = found.locate_game(game_id)
     agent_record = None if agent is None else found.find_agent(agent)
     record, given = located.record, tables.checked(settings or {}, source)
@@ -441,11 +430,11 @@ def bench(
             ),
             training={},
         )
-        return _learner(agent_record, plan, fitted), plan.agent
+        return sittings.make_learner(agent_record, plan, fitted), plan.agent
 
     subject = arrangements.Subject(
         record=record,
-        order=_order(
+        order=opening.make_order(
             located,
             num_slots,
             given["game"],
@@ -453,7 +442,9 @@ def bench(
             tables.supervision_settings(supervision, source),
             source=source,
         ),
-        workers=tables.worker_settings(given["workers"], source),
+        workers=opening.with_python(
+            record, tables.worker_settings(given["workers"], source), announce
+        ),
         agent=agent_record,
         make_learner=make_learner,
         overlap=tables.training_settings(
@@ -463,187 +454,8 @@ def bench(
     return bench.run(subject, seconds, steps, announce)
 
 
-def _fit(
-    agent_record: records.AgentRecord, game: games.Game, announce: Callable[[str], None]
-) -> games.Game:
-    from gamebridge.training import fitting
-
-    fitted, notes = fitting.fit(agent_record, game)
-    for note in notes:
-        announce(note)
-    return fitted
-
-
-def _session(
-    run: Run,
-    plan: Plan,
-    agent_record: records.AgentRecord,
-    game: games.Game,
-    watch: Callable[[Progress], None] | None,
-    *,
-    is_seeded: bool = True,
-) -> Session:
-    from gamebridge.training import session
-    from gamebridge.wrappers import episodes
-
-    return session.Session(
-        run,
-        episodes.EpisodeLog(game),
-        _learner(agent_record, plan, game),
-        plan.run.seed,
-        tables.training_settings(plan.training, None),
-        watch,
-        is_seeded=is_seeded,
-    )
-
-
-def _train(
-    run: Run,
-    plan: Plan,
-    game: games.Game,
-    sitting: Session,
-    steps: int,
-    announce: Callable[[str], None],
-) -> None:
-    with run.lock(), _log_file(run.folder / "train.log"):
-        trained_specs.write(run, game)
-        if steps > plan.run.steps:
-            run.extend(plan, steps)
-        try:
-            restored = sitting.restore()
-            if restored is not None:
-                announce(f"Going on from the checkpoint of step {restored.step:,}.")
-            sitting.train(steps)
-        except errors.Stopped:
-            raise
-        except Exception:
-            # The error's one line goes to the caller; where it came from is kept here.
-            _LOG.info("training ended by an error", exc_info=True)
-            raise
-
-
-def _learner(agent_record: records.AgentRecord, plan: Plan, game: games.Game) -> Any:
-    from tf_agents.specs import tensor_spec
-    from tf_agents.trajectories import time_step as ts
-
-    from gamebridge.tf import environment
-
-    observation_spec = tensor_spec.from_spec(environment.to_array_spec(game.observation_spec()))
-    request = records.AgentRequest(
-        time_step_spec=ts.time_step_spec(observation_spec),
-        action_spec=tensor_spec.from_spec(environment.to_array_spec(game.action_spec())),
-        num_slots=plan.run.num_slots or agent_record.num_slots,
-        seed=seeding.derive(plan.run.seed, 0),
-        settings=config.convert(plan.agent, agent_record.settings, path="agent"),
-    )
-    try:
-        return agent_record.make(request)
-    except errors.Error:
-        raise
-    except Exception as error:
-        raise errors.PluginError(
-            f"The agent '{agent_record.id}' could not be made: {type(error).__name__}: {error}. "
-            "Its plugin's make must return a learner; its own traceback is the cause."
-        ) from error
-
-
-def _restore_best(run: Run, learner: Any) -> int:
-    from gamebridge.training import checkpoints
-
-    saved = checkpoints.Checkpoints(
-        run.folder, {f"learner_{name}": part for name, part in learner.trackables().items()}
-    )
-    try:
-        restored = saved.restore("best")
-    except errors.StorageError as error:
-        _LOG.warning("%s Taking the newest checkpoint instead.", error)
-        restored = None
-    restored = restored or saved.restore()
-    if restored is None:
-        raise errors.ConfigError(
-            f"{run.folder} has no checkpoint yet. Wait for the first one, or lower "
-            "training.checkpoint_interval_steps."
-        )
-    return restored.step
-
-
-def _with_python(
-    record: records.GameRecord, workers: WorkerSettings, announce: Callable[[str], None]
-) -> WorkerSettings:
-    """Returns the settings with the interpreter that the game will run in."""
-    from gamebridge import environments
-
-    if workers.count == 0:  # this process was asked for
-        return workers
-    python = environments.python_for(record, workers.python, announce)
-    return dataclasses.replace(workers, python=python)
-
-
-def _open_game(
-    located: host.Listed[records.GameRecord],
-    num_slots: int,
-    settings: Mapping[str, Any],
-    wrappers: WrapperSettings,
-    workers: WorkerSettings,
-    supervision: SupervisionSettings,
-    *,
-    picture: bool = False,
-    source: config.Source | None = None,
-    announce: Callable[[str], None] | None = None,
-) -> games.Game:
-    # Adapters, wrappers and workers are not needed to list what there is.
-    from gamebridge.workers import choice
-
-    order = _order(
-        located, num_slots, settings, wrappers, supervision, picture=picture, source=source
-    )
-    return choice.open_game(located.record, order, workers, announce or _LOG.info)
-
-
-def _order(
-    located: host.Listed[records.GameRecord],
-    num_slots: int,
-    settings: Mapping[str, Any],
-    wrappers: WrapperSettings,
-    supervision: SupervisionSettings,
-    *,
-    picture: bool = False,
-    source: config.Source | None = None,
-) -> Order:
-    from gamebridge.workers import origins, staffs
-
-    record, plugin = located.record, located.plugin
-    file = plugin.file if plugin.origin == "folder" else None
-    return staffs.Order(
-        origin=origins.Origin(record.id, plugin.module, plugin.attribute, file or ""),
-        settings=config.convert(settings, record.settings, path="game", source=source),
-        wrappers=wrappers,
-        num_slots=num_slots,
-        picture=picture,
-        supervision=supervision,
-    )
-
-
 def _plain(settings: Any) -> dict[str, Any]:
     return dataclasses.asdict(settings)
-
-
-@contextlib.contextmanager
-def _log_file(path: pathlib.Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("gamebridge")
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(min(before or logging.INFO, logging.INFO))
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-        logger.removeHandler(handler)
-        # On a full disk; the error that matters is on its way already.
-        with contextlib.suppress(OSError):
-            handler.close()
 
 
 def _load_tensorflow() -> None:

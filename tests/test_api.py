@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import resource
 import shutil
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 
 import gamebridge
-from gamebridge import api, errors
+from gamebridge import api, errors, opening
 from gamebridge.contract import seeding
 from gamebridge.evaluation import results
 from gamebridge.tf import start
@@ -44,7 +43,7 @@ PPO = {
 @pytest.fixture(scope="module", autouse=True)
 def toy_games(toy_plugins):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(api.PLUGIN_FOLDER_VARIABLE, str(toy_plugins))
+        patch.setenv(opening.PLUGIN_FOLDER_VARIABLE, str(toy_plugins))
         yield
 
 
@@ -433,19 +432,20 @@ def test_no_run_is_resumed_for_no_steps(copied):
 
 
 @pytest.mark.parametrize(
-    ("seed", "given", "expected"),
+    ("seed", "num_workers", "given", "expected"),
     [
-        (7, {}, False),
-        (None, {}, True),
-        (None, {"overlap": False}, False),
-        (7, {"overlap": True}, True),
+        (7, 2, {}, False),
+        (None, 2, {}, True),
+        (None, 0, {}, False),
+        (None, 2, {"overlap": False}, False),
+        (7, 0, {"overlap": True}, True),
     ],
 )
 def test_a_plan_says_whether_training_overlaps_the_game(
-    tmp_path, monkeypatch, seed, given, expected
+    tmp_path, seed, num_workers, given, expected
 ):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    settings = {**DQN, "training": {**DQN.get("training", {}), **given}}
+    training = {**DQN.get("training", {}), **given}
+    settings = {**DQN, "training": training, "workers": {"count": num_workers}}
     run = gamebridge.train("toys/corridor", "dqn", 60, tmp_path / "run", 2, seed, settings)
     assert run.plan().training["overlap"] is expected
     assert run.plan().run.seed == (seed or 0)

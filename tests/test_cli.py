@@ -12,7 +12,7 @@ import textwrap
 
 import pytest
 
-from gamebridge import api, cli, doctor, errors
+from gamebridge import cli, doctor, errors, opening
 
 HEAVY = ("tensorflow", "tf_agents", "cv2", "gym", "gymnasium", "numba", "av", "rich", "msgspec")
 
@@ -239,7 +239,7 @@ def test_an_error_in_several_lines_is_said_in_one(capsys, monkeypatch):
     def fail():
         raise errors.GameError("first\n   second\n")
 
-    monkeypatch.setattr(api, "discover", fail)
+    monkeypatch.setattr(opening, "discover", fail)
     assert cli.main(["games"]) == 4
     assert capsys.readouterr().err == "gamebridge: error: first second\n"
     assert cli.main(["--traceback", "games"]) == 4
@@ -252,7 +252,7 @@ def test_an_unexpected_error_is_one_line_with_its_traceback_in_a_file(
     def fail():
         raise ZeroDivisionError("the message\nand more")
 
-    monkeypatch.setattr(api, "discover", fail)
+    monkeypatch.setattr(opening, "discover", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert cli.main(["games"]) == 1
     (file,) = tmp_path.glob("gamebridge-traceback-*.txt")
@@ -269,7 +269,7 @@ def test_the_traceback_is_shown_if_asked_for_or_offered_if_no_file_can_be_writte
     def fail():
         raise ZeroDivisionError
 
-    monkeypatch.setattr(api, "discover", fail)
+    monkeypatch.setattr(opening, "discover", fail)
     assert cli.main(["--traceback", "games"]) == 1
     assert "in fail" in capsys.readouterr().err
     monkeypatch.setattr("tempfile.tempdir", "/nowhere")
@@ -287,7 +287,7 @@ def test_ctrl_c_outside_training_is_quiet(capsys, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "discover", interrupt)
+    monkeypatch.setattr(opening, "discover", interrupt)
     assert cli.main(["games"]) == 130
     assert capsys.readouterr() == ("", "")
 
@@ -296,7 +296,7 @@ def test_a_pipe_that_breaks_inside_a_game_is_not_taken_for_stdout(capsys, monkey
     def fail():
         raise BrokenPipeError(32, "Broken pipe")
 
-    monkeypatch.setattr(api, "discover", fail)
+    monkeypatch.setattr(opening, "discover", fail)
     assert cli.main(["games"]) == 5
     assert "A pipe to another process broke" in capsys.readouterr().err
 

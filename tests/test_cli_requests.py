@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gamebridge import api, errors
+from gamebridge import errors, opening
 from gamebridge.cli import requests
 
 FILE = """\
@@ -78,7 +78,7 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path, text, assignments, said)
 def test_settings_are_refused_before_anything_heavy_is_loaded(file, assignment, said):
     request = requests.read({}, str(file), [assignment])
     with pytest.raises(errors.ConfigError) as caught:
-        requests.check(request, api.discover())
+        requests.check(request, opening.discover())
     assert str(caught.value).startswith(f"--set {assignment}: ")
     assert said in str(caught.value)
 
@@ -86,7 +86,7 @@ def test_settings_are_refused_before_anything_heavy_is_loaded(file, assignment, 
 def test_settings_that_suit_one_of_the_presets_are_left_to_the_training(file):
     # With the preset for images the replay buffer would be too small, with the one for vectors not.
     request = requests.read({}, str(file), ["agent.warm_up_steps=30000"])
-    requests.check(request, api.discover())
+    requests.check(request, opening.discover())
 
 
 def test_settings_of_the_game_alone_can_be_given_to_an_evaluation():

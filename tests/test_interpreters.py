@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 import gamebridge
-from gamebridge import api, cli, environments, errors, interpreters
+from gamebridge import api, cli, environments, errors, interpreters, opening
 from gamebridge.contract import GameRecord
 from gamebridge.workers import carrying, origins, pool, staffs
 from gamebridge.workers.settings import SupervisionSettings
@@ -323,7 +323,7 @@ def test_the_pythons_at_hand_play_the_same_game(minor, where):
     ids=["grey", "crop", "stack"],
 )
 def test_frames_are_the_same_where_they_are_prepared_here(images, bare, toy_plugins, monkeypatch):
-    monkeypatch.setenv(api.PLUGIN_FOLDER_VARIABLE, str(toy_plugins))
+    monkeypatch.setenv(opening.PLUGIN_FOLDER_VARIABLE, str(toy_plugins))
 
     def frames(workers):
         game = gamebridge.make_game(
@@ -382,7 +382,7 @@ def test_a_wrong_interpreter_ends_a_command_in_one_line(capsys, tmp_path, monkey
 
 
 def test_a_run_keeps_its_interpreter(bare, toy_plugins, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv(api.PLUGIN_FOLDER_VARIABLE, str(toy_plugins))
+    monkeypatch.setenv(opening.PLUGIN_FOLDER_VARIABLE, str(toy_plugins))
     monkeypatch.chdir(os.path.dirname(bare))
     quick = {"checkpoint_interval_steps": 200, "validation_episodes": 1}
     run = api.train(

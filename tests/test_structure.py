@@ -38,6 +38,7 @@ LAYERS = [
     ["evaluation"],
     ["training"],
     ["benching"],
+    ["opening"],
     ["api"],
     ["cli"],
 ]
@@ -193,8 +194,8 @@ def loaded_by(statement):
         "import gamebridge",
         "import gamebridge.contract",
         "import gamebridge.testing",
-        "from gamebridge import api; api.discover().games()",
-        "from gamebridge import api; api.discover().agents()",
+        "from gamebridge import opening; opening.discover().games()",
+        "from gamebridge import opening; opening.discover().agents()",
     ],
 )
 def test_starting_loads_nothing_heavy(statement):

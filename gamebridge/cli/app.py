@@ -72,10 +72,10 @@ def options(
     terminal: Terminal = context.obj
     terminal.show_traceback = show_traceback
     if plugins is not None:
-        from gamebridge import api
+        from gamebridge import opening
 
         terminal.plugin_folder = plugins
-        os.environ[api.PLUGIN_FOLDER_VARIABLE] = plugins
+        os.environ[opening.PLUGIN_FOLDER_VARIABLE] = plugins
     if context.invoked_subcommand is None:
         terminal.say(context.get_help())
         raise typer.Exit(errors.ConfigError.exit_code)

@@ -57,7 +57,7 @@ def bench(
     Settings are those of `gamebridge train`.
     """
     terminal: terminals.Terminal = context.obj
-    from gamebridge import api
+    from gamebridge import api, opening
     from gamebridge.benching import advice
 
     with terminal.foreign_code():
@@ -67,7 +67,7 @@ def bench(
             assignments or (),
             {"python": game_python},
         )
-        requests.check(request, api.discover())
+        requests.check(request, opening.discover())
         report = api.bench(
             request.run.game,
             agent=agent,

@@ -52,10 +52,10 @@ def create(
     worker processes carry it along.
     """
     terminal: terminals.Terminal = context.obj
-    from gamebridge import api, environments
+    from gamebridge import environments, opening
 
     with terminal.foreign_code():
-        record = api.discover().find_game(game)
+        record = opening.discover().find_game(game)
         made = environments.create(
             record,
             pathlib.Path(path) if path is not None else None,

@@ -30,10 +30,10 @@ def games(
     With an ID: what it shows, takes and measures, and what can be set.
     """
     terminal: terminals.Terminal = context.obj
-    from gamebridge import api
+    from gamebridge import opening
 
     with terminal.foreign_code():
-        host = api.discover()
+        host = opening.discover()
         found = _game(host, game) if game is not None else _listing(host, "games", host.games())
     if as_json:
         terminal.result_json(found)
@@ -53,10 +53,10 @@ def agents(
     With an ID: what it can play, and what can be set.
     """
     terminal: terminals.Terminal = context.obj
-    from gamebridge import api
+    from gamebridge import opening
 
     with terminal.foreign_code():
-        host = api.discover()
+        host = opening.discover()
         found = (
             _agent(host, agent) if agent is not None else _listing(host, "agents", host.agents())
         )
@@ -72,9 +72,9 @@ def plugins(context: typer.Context, as_json: _Json = False) -> None:
     Imports none of them.
     """
     terminal: terminals.Terminal = context.obj
-    from gamebridge import api
+    from gamebridge import opening
 
-    infos = api.discover().plugins()
+    infos = opening.discover().plugins()
     if as_json:
         terminal.result_json({"plugins": [dataclasses.asdict(info) for info in infos]})
         return

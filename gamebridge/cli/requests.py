@@ -26,12 +26,14 @@ class TrainRequest:
     Attributes:
       run: the table [run].
       settings: the other tables.
+      is_seeded: whether a seed was asked for.
       source: where they came from.
     """
 
     run: RunSettings
     settings: dict[str, Any]
     source: config.Source
+    is_seeded: bool
 
 
 def read(
@@ -78,7 +80,7 @@ def read(
             "No game is named. Give one, such as `gamebridge train gym/CartPole-v1`, or "
             "`run.game` in the settings; `gamebridge games` lists all."
         )
-    return TrainRequest(run, values, source)
+    return TrainRequest(run, values, source, is_seeded="seed" in wanted)
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def train(
     if resume is not None:
         others = {"run": run, "config": settings_file, "set": assignments}
         _refuse_beside_resume({**flags, **others, "workers": workers, "game_python": game_python})
-    from gamebridge import api
+    from gamebridge import api, opening
     from gamebridge.tf import start
     from gamebridge.training import runs
 
@@ -101,7 +101,7 @@ def train(
                 assignments or (),
                 {"count": workers, "python": game_python},
             )
-            requests.check(request, api.discover())
+            requests.check(request, opening.discover())
         else:
             runs.Run(resume).plan()
         with progress.Watcher(terminal) as watcher:
@@ -114,7 +114,7 @@ def train(
                     steps=request.run.steps,
                     run=run,
                     num_slots=request.run.num_slots,
-                    seed=request.run.seed,
+                    seed=request.run.seed if request.is_seeded else None,
                     settings=request.settings,
                     source=request.source,
                     watch=watcher.watch,

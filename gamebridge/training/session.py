@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import shlex
 import signal
 import time
@@ -34,6 +33,7 @@ from gamebridge.training import (
     signals,
 )
 from gamebridge.training import settings as training_settings
+from gamebridge.workers import choice
 from gamebridge.wrappers import episodes as episode_logs
 
 _LOG = logging.getLogger(__name__)
@@ -120,7 +120,9 @@ class Session:
           settings: when to save and what to report.
           watch: told of the progress.
           is_seeded: whether the seed was asked for: the setting `overlap` is then off where
-            it is left open, whatever this machine gains by it.
+            it is left open, whatever this machine gains by it. Else it is on where the game
+            is played in other processes: one that is quicker in this one has no time in
+            which anything could be trained.
 
         Raises:
           ConfigError: an on-policy learner was to overlap, or a replay buffer would not fit.
@@ -136,7 +138,7 @@ class Session:
         self._environment = environments.GameTFEnvironment(log, waits=not is_off_policy)
         #: Whether it trains while the game plays.
         self.overlaps = (
-            is_off_policy and not is_seeded and len(os.sched_getaffinity(0)) > 1
+            is_off_policy and not is_seeded and choice.is_in_workers(log)
             if settings.overlap is None
             else settings.overlap
         )

@@ -82,6 +82,11 @@ def open_game(
     return game
 
 
+def is_in_workers(game: contract.Game) -> bool:
+    """Whether other processes play the game, whatever wrappers are around it."""
+    return isinstance(_innermost(game), pool.Pool)
+
+
 def num_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
@@ -119,9 +124,13 @@ def suited_count(step_s: float, num_slots: int) -> int:
 
 def is_splittable(game: contract.Game) -> bool:
     """Whether its slots are games of their own, each stepped alone."""
+    return isinstance(_innermost(game), adapters.SlotGame)
+
+
+def _innermost(game: contract.Game) -> contract.Game:
     while isinstance(game, contract.Wrapper):
         game = game.game
-    return isinstance(game, adapters.SlotGame)
+    return game
 
 
 def _seconds_a_step(game: contract.Game) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gamebridge
-from gamebridge import api, contract, errors
+from gamebridge import contract, errors, opening
 from gamebridge.contract import LAST
 
 gymnasium = pytest.importorskip("gymnasium")
@@ -23,7 +23,7 @@ def theirs(game, frame_skip, **more):
 
 
 def ours(game, **settings):
-    record = api.discover().find_game(f"gym/ALE/{game}")
+    record = opening.discover().find_game(f"gym/ALE/{game}")
     return record.make(contract.GameRequest(record.id, 1, False, record.settings(**settings)))
 
 
@@ -95,7 +95,7 @@ def test_without_the_emulator_the_extra_is_named(monkeypatch):
 
 
 def test_it_is_a_family_of_its_own():
-    listed = [item.record for item in api.discover().games()]
+    listed = [item.record for item in opening.discover().games()]
     assert "gym/ALE/<id>" in [getattr(record, "pattern", "") for record in listed]
 
 

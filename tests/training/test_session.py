@@ -17,6 +17,7 @@ from gamebridge import errors
 from gamebridge.contract import LAST
 from gamebridge.testing import fakes
 from gamebridge.tf import start
+from gamebridge.workers import choice
 from gamebridge.wrappers import episodes
 
 start.load()
@@ -333,19 +334,19 @@ def test_resuming_equals_never_having_stopped(tmp_path, overlap):
 
 
 @pytest.mark.parametrize(
-    ("overlap", "is_seeded", "num_cores", "expected"),
+    ("overlap", "is_seeded", "in_workers", "expected"),
     [
-        (None, True, 4, False),
-        (None, False, 4, True),
-        (None, False, 1, False),
-        (False, False, 4, False),
-        (True, True, 1, True),
+        (None, True, True, False),
+        (None, False, True, True),
+        (None, False, False, False),
+        (False, False, True, False),
+        (True, True, False, True),
     ],
 )
-def test_training_overlaps_by_itself_only_where_no_seed_was_asked_for(
-    tmp_path, monkeypatch, overlap, is_seeded, num_cores, expected
+def test_training_overlaps_by_itself_only_with_workers_and_where_no_seed_was_asked_for(
+    tmp_path, monkeypatch, overlap, is_seeded, in_workers, expected
 ):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(num_cores)))
+    monkeypatch.setattr(choice, "is_in_workers", lambda game: in_workers)
     sitting = Sitting(tmp_path, overlap=overlap, is_seeded=is_seeded)
     assert sitting.session.overlaps is expected
 

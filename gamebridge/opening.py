@@ -1,0 +1,102 @@
+"""Opening a game: an id and settings become a game, in this process or in workers."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gamebridge import config, host
+from gamebridge.contract import game as games
+from gamebridge.contract import records
+
+if TYPE_CHECKING:
+    from gamebridge.workers.settings import SupervisionSettings, WorkerSettings
+    from gamebridge.workers.staffs import Order
+    from gamebridge.wrappers.settings import WrapperSettings
+
+_LOG = logging.getLogger(__name__)
+
+PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
+
+
+def discover() -> host.Host:
+    """Returns the host with all installed plugins, and those of $GAMEBRIDGE_PLUGINS if set.
+
+    Raises:
+      ConfigError: that folder is not there.
+      SecurityError: others may write into it.
+    """
+    folder = os.environ.get(PLUGIN_FOLDER_VARIABLE, "")
+    return host.Host.discover(pathlib.Path(folder) if folder else None)
+
+
+def with_python(
+    record: records.GameRecord, workers: WorkerSettings, announce: Callable[[str], None]
+) -> WorkerSettings:
+    """Returns the settings with the interpreter that the game will run in."""
+    from gamebridge import environments
+
+    if workers.count == 0:  # this process was asked for
+        return workers
+    python = environments.python_for(record, workers.python, announce)
+    return dataclasses.replace(workers, python=python)
+
+
+def open_game(
+    located: host.Listed[records.GameRecord],
+    num_slots: int,
+    settings: Mapping[str, Any],
+    wrappers: WrapperSettings,
+    workers: WorkerSettings,
+    supervision: SupervisionSettings,
+    *,
+    picture: bool = False,
+    source: config.Source | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> games.Game:
+    """Makes a game, here or in workers; see `choice.open_game`.
+
+    Raises:
+      ConfigError: a setting of the game is unknown or has a wrong value.
+      Error: others, as `choice.open_game`.
+    """
+    # Adapters, wrappers and workers are not needed to list what there is.
+    from gamebridge.workers import choice
+
+    order = make_order(
+        located, num_slots, settings, wrappers, supervision, picture=picture, source=source
+    )
+    return choice.open_game(located.record, order, workers, announce or _LOG.info)
+
+
+def make_order(
+    located: host.Listed[records.GameRecord],
+    num_slots: int,
+    settings: Mapping[str, Any],
+    wrappers: WrapperSettings,
+    supervision: SupervisionSettings,
+    *,
+    picture: bool = False,
+    source: config.Source | None = None,
+) -> Order:
+    """Returns what is to be made, as workers can be told it.
+
+    Raises:
+      ConfigError: a setting of the game is unknown or has a wrong value.
+    """
+    from gamebridge.workers import origins, staffs
+
+    record, plugin = located.record, located.plugin
+    file = plugin.file if plugin.origin == "folder" else None
+    return staffs.Order(
+        origin=origins.Origin(record.id, plugin.module, plugin.attribute, file or ""),
+        settings=config.convert(settings, record.settings, path="game", source=source),
+        wrappers=wrappers,
+        num_slots=num_slots,
+        picture=picture,
+        supervision=supervision,
+    )
