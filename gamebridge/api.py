@@ -404,7 +404,6 @@ def bench(
       Error: others, as their classes say.
     """
     from gamebridge.benching import arrangements, bench
-    from gamebridge.training import runs, sittings
 
     found = opening.discover()
     located = found.locate_game(game_id)
@@ -419,6 +418,9 @@ def bench(
     def make_learner(fitted: games.Game) -> tuple[Any, Mapping[str, Any]]:
         if agent_record is None:
             raise ValueError("No agent was asked for.")
+        # These load TensorFlow, which waits until the game alone was measured.
+        from gamebridge.training import runs, sittings
+
         presets = tables.presets(record, agent_record, fitted, announce)
         chosen = config.merge(presets, given["agent"])
         plan = runs.Plan(

@@ -85,6 +85,7 @@ def _under_tensorflow(
     from gamebridge.tf import start
 
     start.load()
+    start.quieten()
     from gamebridge.benching import driving, learning
     from gamebridge.training import signals
 
