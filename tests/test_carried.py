@@ -18,6 +18,10 @@ import gamebridge_gym
 PACKAGE = pathlib.Path(gamebridge.__file__).resolve().parent
 PLUGIN = pathlib.Path(gamebridge_gym.__file__).resolve().parent
 PARTS = ["__init__.py", "errors.py", "assembly.py", "contract", "adapters", "wrappers"]
+PARTS += [
+    f"workers/{name}.py"
+    for name in ("__init__", "channel", "layout", "origins", "semaphores", "values", "worker")
+]
 CARRIED = {"gamebridge": str(PACKAGE.parent), "gamebridge_gym": str(PLUGIN.parent)}
 OTHERS = [f"python3.{minor}" for minor in range(8, 14)]
 # What gymnasium itself needs.
