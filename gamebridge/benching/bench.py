@@ -116,8 +116,10 @@ def _under_tensorflow(
     collected = rounds.medians(said["collecting"])
     # The door is no dearer than all that is not the game's.
     door_us = min(costs["door"], collected["acting"])
+    played = _parts(found.bare_share, collected["game"], door_us)
     parts = {
-        **_parts(found.bare_share, collected["game"], door_us),
+        **played,
+        "bridge": played["bridge"] + collected["log"],
         "acting": collected["acting"] - door_us,
         **rounds.medians(said["learning"]),
     }

@@ -48,7 +48,8 @@ class Collecting:
           PluginError: the learner is none.
           ConfigError: its replay buffer would not fit the machine's memory.
         """
-        self._log = episodes.EpisodeLog(game)
+        self._played = clocks.Clock(game)
+        self._log = episodes.EpisodeLog(self._played)
         self._clock = clocks.Clock(self._log)
         self.environment = environments.GameTFEnvironment(
             self._clock, waits=not isinstance(learner, learners.OffPolicyLearner)
@@ -62,10 +63,11 @@ class Collecting:
         """Plays for about so long; see `rounds.Player`. Errors are those of `Driver.advance`.
 
         Returns:
-          Microseconds of a slot's step: of the game, and of acting and the door around it.
+          Microseconds of a slot's step: of the game, of the log of its episodes, and of
+          acting and the door around them.
         """
         self._log.take()
-        self._clock.seconds = 0.0
+        self._clock.seconds = self._played.seconds = 0.0
         before = self.driver.num_steps
         began_s = now_s = time.perf_counter()
         num_steps = 0
@@ -73,8 +75,13 @@ class Collecting:
             self.driver.advance(self._num_batches)
             num_steps = self.driver.num_steps - before
             now_s = time.perf_counter()
-        game_us = 1e6 * self._clock.seconds / num_steps
-        return {"game": game_us, "acting": 1e6 * (now_s - began_s) / num_steps - game_us}
+        logged_us = 1e6 * self._clock.seconds / num_steps
+        game_us = 1e6 * self._played.seconds / num_steps
+        return {
+            "game": game_us,
+            "log": logged_us - game_us,
+            "acting": 1e6 * (now_s - began_s) / num_steps - logged_us,
+        }
 
 
 class Learning:
