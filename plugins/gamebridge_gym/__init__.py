@@ -164,6 +164,7 @@ def _atari_record(name: str, summary: str) -> GameRecord:
         make=_make_atari,
         settings=AtariSettings,
         wrappers={"images": {"height": 84, "width": 84, "stack": 4}},
+        requirements=("ale-py", "gymnasium"),
     )
 
 
