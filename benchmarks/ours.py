@@ -7,21 +7,27 @@ from typing import Any
 
 import games
 
-_PONG = "gym/ale_py:ALE/Pong-v5"
+_PONG = "gym/ALE/Pong-v5"
 _GREY_84 = {"grey": True, "height": 84, "width": 84, "stack": 4}
 _GAMES: dict[str, dict[str, Any]] = {
     "cartpole": {"game_id": "gym/CartPole-v1"},
     "cartpole+legacy": {"game_id": "gym/legacy:LegacyCartPole-v1"},
     "cartpole-1": {"game_id": "gym/CartPole-v1"},
     "cartpole-1+legacy": {"game_id": "gym/legacy:LegacyCartPole-v1"},
-    "pong": {"game_id": _PONG, "kwargs": {"frameskip": 1}},
+    "pong": {
+        "game_id": _PONG,
+        "kwargs": {"frameskip": 1},
+        "prepared": False,
+        "wrappers": {"images": None},
+    },
     # Prepared as the peers prepare it: the maximum of the last two frames of four, in grey.
-    "pong-84": {"game_id": "gym/ALE/Pong-v5", "noop_max": 0},
+    "pong-84": {"game_id": _PONG, "noop_max": 0},
     # Any environment, brought to the same by our wrappers alone: it steps four times and
     # fetches the screen each time in colour, of which the last one is used.
     "pong-84+wrapped": {
         "game_id": _PONG,
         "kwargs": {"frameskip": 1},
+        "prepared": False,
         "wrappers": {"action_repeat": 4, "images": _GREY_84},
     },
 }

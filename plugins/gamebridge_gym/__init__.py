@@ -82,13 +82,13 @@ def _make_atari(request: GameRequest) -> Any:
     if importlib.util.find_spec("ale_py") is None:
         raise errors.PluginError(f"{request.game_id} {_ATARI}.")
     game_id = request.game_id.replace("gym/ALE/", "gym/ale_py:ALE/")
-    limit = settings.max_episode_steps
-    if not settings.prepared:
-        return environments.make(game_id, settings.kwargs, limit, picture=request.picture)
-    kwargs = {"frameskip": 1, **settings.kwargs}
+    kwargs = {"frameskip": 1, **settings.kwargs} if settings.prepared else settings.kwargs
     made = environments.make(game_id, kwargs, None, picture=request.picture)
     from gamebridge_gym import atari
 
+    limit = settings.max_episode_steps
+    if not settings.prepared:
+        return atari.plain(made, limit)
     return atari.prepare(
         made, settings.frame_skip, settings.noop_max, limit, life_loss_ends=settings.life_loss_ends
     )
