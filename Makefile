@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check check-wheel format lint types bench bench-peers clean
+.PHONY: setup demo test check check-wheel format lint types bench bench-faults bench-peers clean
 
 setup: $(READY)
 
@@ -51,9 +51,16 @@ bench: bench-peers
 	$(BIN)/python benchmarks/vector.py
 	$(BIN)/python benchmarks/stepping.py
 	$(BIN)/python benchmarks/images.py
+	$(BIN)/python benchmarks/roundtrip.py
+	$(BIN)/python benchmarks/waiting.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/racing.py
+
+# Ten minutes of what should not last: workers killed again and again, and a million steps.
+bench-faults: $(READY)
+	$(BIN)/python benchmarks/kills.py --seconds 300 --every 5
+	$(BIN)/python benchmarks/soak.py --steps 1000000
 
 # The peers' environments, under build/bench; PIP_EXTRA_INDEX_URL can name PyTorch's index
 # of CPU builds, to be spared the CUDA packages.
