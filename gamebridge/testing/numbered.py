@@ -14,6 +14,8 @@ __all__ = ["Ledger", "Numbered"]
 # Columns of the observation.
 _SEED, _STEP, _ACTION = range(3)
 _NUM_ACTIONS = 1000
+# The chance that two of them have the same seed is below 1 %.
+_MANY_EPISODES = 2_000
 
 
 class Numbered(BatchedGame):
@@ -83,6 +85,7 @@ class Ledger:
         self.num_transitions = self.num_lost = self.num_episodes = 0
         self._rows: list[tuple[int, list[int]] | None] = [None] * num_slots
         self._seeds: set[int] = set()
+        self._was_repeated = [False] * num_slots
 
     def forget(self) -> None:
         """Lets seeds come again, as after a reset with the same ones."""
@@ -120,8 +123,7 @@ class Ledger:
         paid = (float(now.reward[slot]), float(now.discount[slot]))
         seed, step, echo = numbers
         if step_type == FIRST:
-            is_new = seed not in self._seeds
-            self._seeds.add(seed)
+            is_new = self._is_new(slot, seed)
             self.num_episodes += 1
             is_due = action is None or before is None or before[0] == LAST
             return is_new and is_due and (step, echo) == (0, -1) and paid == (0, 1)
@@ -137,6 +139,16 @@ class Ledger:
             and (step_type == LAST) == is_over
             and paid == (step, 0 if is_over else 1)
         )
+
+    def _is_new(self, slot: int, seed: int) -> bool:
+        """Whether the slot begins an episode that was not played before."""
+        is_repeated = seed in self._seeds
+        self._seeds.add(seed)
+        # Seeds are hashes of 29 bits: among so many episodes two of one seed are due. A game
+        # that begins its episodes over again repeats two in a row.
+        is_due = len(self._seeds) > _MANY_EPISODES and not self._was_repeated[slot]
+        self._was_repeated[slot] = is_repeated
+        return not is_repeated or is_due
 
     def _check(
         self, slot: int, is_right: bool, before: tuple[int, list[int]] | None, now: TimeStep
