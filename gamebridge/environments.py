@@ -19,8 +19,10 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,6 +35,7 @@ _MARK = "gamebridge-environment.json"
 _MAKING = "gamebridge-environment.making"
 _REPLACED = "gamebridge-environment.replaced"
 _PROBE_S = 30.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _VENV_CURE = "Install what it names (on Debian python3-venv), or name another --python."
 
 
@@ -152,6 +155,7 @@ def create(
       ConfigError: the game has no requirements and none are given, something else is in the
         folder, another process works there, or the interpreter cannot be used.
       StorageError: venv or pip failed, or the folder cannot be written.
+      Stopped: a signal asked this process to end; nothing is left behind.
     """
     wanted = tuple(dict.fromkeys([*record.requirements, *also, "numpy"]))
     if len(wanted) == 1:
@@ -163,7 +167,7 @@ def create(
     version = _version(base)
     folder = (default_folder(record.id) if folder is None else folder.expanduser()).absolute()
     try:
-        with _claimed(folder, force=force) as claim:
+        with _stoppable(), _claimed(folder, force=force) as claim:
             _run([base, "-I", "-m", "venv", str(folder)], claim, "venv", _VENV_CURE)
             made = Environment(record.id, folder, version, wanted)
             pip = [made.python, "-I", "-m", "pip", "--disable-pip-version-check", "install"]
@@ -224,15 +228,41 @@ def _version(python: str) -> str:
 
 
 def _run(command: Sequence[str], claim: int, name: str, cure: str) -> None:
-    # A child of this terminal: Ctrl-C reaches it too. It holds the claim as long as it runs,
-    # also where this process is killed.
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(claim,), check=False
-    )
-    if done.returncode:
+    # In a group of its own, so that all it started can be ended with it. It holds the claim
+    # as long as it runs, also where this process is killed.
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=2, pass_fds=(claim,), start_new_session=True
+    ) as child:
+        try:
+            child.wait()
+        except BaseException:  # Ctrl-C, or a signal that asks to end
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+    if child.returncode:
         raise errors.StorageError(
-            f"{name} failed with exit code {done.returncode}; what it wrote is above. {cure}"
+            f"{name} failed with exit code {child.returncode}; what it wrote is above. {cure}"
         )
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Makes the signals that ask a process to end raise, so that what is half made is undone."""
+
+    def stop(number: int, frame: object) -> None:
+        raise errors.Stopped(
+            f"Stopped by {signal.Signals(number).name}: no environment was made.", number
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, stop) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@
     +-- PluginError        3  a plugin that cannot be loaded or used
     +-- GameError          4  a game breaks its own spec, or raises
     |   +-- FitError       4  this agent cannot play this game
+    |   +-- ActionError    4  an action breaks the game's spec: not the game is to blame
     +-- PlayerError        5  a player or worker process is lost for good
     +-- StorageError       6  a checkpoint or recording cannot be read or written
     +-- DivergenceError    7  training left the finite numbers
@@ -52,6 +53,10 @@ class GameError(Error):
 
 class FitError(GameError):
     """The agent's needs and the game's specs cannot be joined."""
+
+
+class ActionError(GameError):
+    """An action breaks the game's action spec: whoever acts is to blame, not the game."""
 
 
 class PlayerError(Error):

@@ -319,8 +319,8 @@ class SlotGame(Game):
 
     def _failure(self, slot: int, call: str, error: BaseException) -> errors.GameError:
         where = (
-            f"{self.name}, slot {slot}, step {self._elapsed[slot]} of the episode with seed "
-            f"{self._episode_seed[slot]}"
+            f"{self.name}, slot {self.first_slot + slot}, step {self._elapsed[slot]} of the "
+            f"episode with seed {self._episode_seed[slot]}"
         )
         if isinstance(error, rows.BadValue):
             return errors.GameError(f"{where}: {error}. Mend what {call} of the game returns.")

@@ -79,12 +79,15 @@ class Game(abc.ABC):
       can_hold: whether `step(active=...)` can hold slots back. A scene that moves all
         its agents at once says False, and a wrapper that needs it refuses.
       name: shown in messages; the game's id, once the host made it.
+      first_slot: what its slot 0 is called in messages, where it plays some of the slots
+        of a larger batch.
       num_restarts: how often a process that played some of its slots was lost and replaced.
       steps_per_s: how many steps make a second of the game's own time, so that a video
         plays as fast as the game; None where it has no time of its own.
     """
 
     num_slots: int
+    first_slot: int = 0
     can_hold: bool = True
     steps_per_s: float | None = None
     name: str = "game"

@@ -17,7 +17,7 @@ import time
 _LOG = logging.getLogger(__name__)
 
 _KEPT_LINES = 20
-_LONGEST_LINE = 2_000
+_LONGEST_LINE = 300
 _FLOOD_BYTES = 64 * 1024  # within a second
 _READ_BYTES = 1 << 16
 _MOST_READS = 32

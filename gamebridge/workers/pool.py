@@ -181,6 +181,9 @@ class Pool(games.Game):
                     self._look_around()
                     return picture
                 except processes.Lost as lost:
+                    if lost.report is not None:  # the next worker could not draw it either
+                        self._error = station.stop(lost, f"step {self._num_steps}")
+                        self._raise()
                     self._lose(station, lost, self._none, self._layout.sets[self._set])
         self._raise()
         return None
@@ -272,7 +275,8 @@ class Pool(games.Game):
         self._states.lose(mine, is_running, station.num_restarts)
         self._phase = self._phase or _ODD
         moment = f"step {self._num_steps}"
-        if lost.report is not None and self._supervision.on_error == "stop":
+        is_ours = lost.report is not None and lost.report["ours"] == "ActionError"
+        if is_ours or (lost.report is not None and self._supervision.on_error == "stop"):
             error: errors.Error | None = station.stop(lost, moment)
         else:
             error = station.fail(lost, moment)

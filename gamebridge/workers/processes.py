@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -20,6 +21,8 @@ from gamebridge.workers import channel as channels
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PAUSE_S = 0.005
+# What starting a process may find too little of.
+_TOO_FEW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 # What it wrote last is read by another thread; a child of its own may keep the pipe open.
 _LAST_WORDS_S = 0.5
@@ -115,6 +118,11 @@ class Process:
             launching.launch(start)
         except OSError as error:
             self._channel.close()
+            if error.errno in _TOO_FEW:
+                raise errors.PlayerError(
+                    f"{label} cannot be started: {error.strerror}. Take fewer workers (--workers), "
+                    "or raise the limits of this shell (ulimit)."
+                ) from error
             raise errors.ConfigError(
                 f"The Python {command[0]} cannot be run: {error.strerror}. Expected an "
                 "interpreter, such as /path/to/venv/bin/python."

@@ -104,6 +104,7 @@ def _serve(channel: channels.Channel, memory_fd: int) -> None:
     )
     layout.map(memory_fd)
     os.close(memory_fd)
+    _count_from(game, place["start"])
     control = layout.controls[place["index"]]
     if place["is_asynchronous"]:
         control = control._replace(done=layout.any_done)
@@ -124,6 +125,14 @@ def _make(wanted: dict[str, Any]) -> contract.Game:
         picture=wanted["picture"],
         game_id=wanted["name"],
     )
+
+
+def _count_from(game: contract.Game, first_slot: int) -> None:
+    """Makes messages call the slots as the pool does."""
+    game.first_slot = first_slot
+    while isinstance(game, contract.Wrapper):
+        game = game.game
+        game.first_slot = first_slot
 
 
 class _Desk:

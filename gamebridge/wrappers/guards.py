@@ -99,12 +99,15 @@ class ValueGuard(contract.Wrapper):
         """Checks the action, steps the game and checks what the active slots say.
 
         Raises:
-          GameError: the action or the game breaks its spec or the rules of a step, or
-            the game raises.
+          ActionError: the action breaks its spec; the game was not stepped.
+          GameError: the game breaks its spec or the rules of a step, or raises.
         """
         self._is_reset = False
         self._num_steps += 1
-        action = self._check_side(self._action, action, None, active)
+        try:
+            action = self._check_side(self._action, action, None, active)
+        except errors.GameError as error:
+            raise errors.ActionError(str(error)) from None
         try:
             time_step = self.game.step(action, active)
         except errors.Error:
@@ -249,7 +252,9 @@ class ValueGuard(contract.Wrapper):
         moment = (
             f"reset after step {self._num_steps}" if self._is_reset else f"step {self._num_steps}"
         )
-        return f"{self.name}, {moment}" if slot is None else f"{self.name}, slot {slot}, {moment}"
+        if slot is None:
+            return f"{self.name}, {moment}"
+        return f"{self.name}, slot {self.first_slot + slot}, {moment}"
 
 
 class _Side:

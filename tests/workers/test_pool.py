@@ -7,7 +7,7 @@ import pools
 import pytest
 import worker_games
 
-from gamebridge import contract
+from gamebridge import contract, errors
 from gamebridge.contract import MID, specs
 from gamebridge.testing import GameConformance, numbered, playing, rules
 from gamebridge.workers import staffs
@@ -141,12 +141,36 @@ def test_pictures_come_from_the_slot_that_is_asked_for():
         for slot, picture in enumerate(first):
             assert picture.dtype == np.uint8
             assert np.array_equal(picture, expected.render(slot))
-        before = playing.copy(game.step(specs.zeros(game.action_spec(), 3)))
+        action = playing.random_action(game.action_spec(), 3, np.random.default_rng(0))
+        before = playing.copy(game.step(action))
         game.render(2)
-        now = game.step(specs.zeros(game.action_spec(), 3), np.zeros(3, np.bool_))
+        now = game.step(action, np.zeros(3, np.bool_))
         assert playing.first_difference(before, now, np.arange(3)) is None
         with pytest.raises(ValueError, match="slot is 3, expected 0 to 2"):
             game.render(3)
+
+
+def test_a_wrong_action_is_its_callers_error_and_costs_no_worker():
+    told = []
+    for game in (pools.here("tests/sight", 3), pools.open_pool("tests/sight", (1, 2))):
+        with game:
+            game.reset(pools.seeds(3))
+            action = playing.random_action(game.action_spec(), 3, np.random.default_rng(0))
+            action["leg"][2] = 9
+            with pytest.raises(errors.ActionError, match="slot 2, step 1: action 'leg'") as caught:
+                game.step(action)
+            told.append(str(caught.value))
+            assert game.num_restarts == 0
+    assert told[0].rstrip(".") == told[1].rstrip(".")
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_not_tried_again():
+    pool = pools.faulty("raise", where="render", picture=True)
+    with pool:
+        pool.reset(pools.seeds())
+        with pytest.raises(errors.GameError, match="raised ZeroDivisionError: the ball left"):
+            pool.render(3)
+        assert pool.num_restarts == 0
 
 
 def test_a_game_without_pictures_renders_none():
