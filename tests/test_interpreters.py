@@ -538,6 +538,44 @@ def test_what_a_kill_leaves_is_not_there_and_is_made_anew(had_one, home, builder
     assert len(list(made.folder.iterdir())) == 3
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_that_was_started_and_leaves_nothing(home, tmp_path, number):
+    # An interpreter that tells its version and then starts another process, as venv does.
+    pid_file = tmp_path / "pid"
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nif [ "$1" = -E ]; then echo 3.11.1; exit; fi\n'
+        f"sleep 600 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}; wait\n"
+    )
+    python.chmod(0o755)
+    code = """
+        import sys
+        from gamebridge import environments, errors
+        from gamebridge.contract import GameRecord
+        record = GameRecord("other/Game:x-v1", "", print, requirements=("engine",))
+        try:
+            environments.create(record, python=sys.argv[1])
+        except errors.Stopped as stopped:
+            print(stopped)
+            sys.exit(stopped.exit_code)
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), str(python)], stdout=subprocess.PIPE
+    )
+    until_s = time.monotonic() + 20
+    while not pid_file.exists():
+        assert child.poll() is None and time.monotonic() < until_s
+        time.sleep(0.01)
+    os.kill(child.pid, number)
+    said, _ = child.communicate(timeout=20)
+    assert child.returncode == 128 + number
+    assert said.decode() == f"Stopped by {number.name}: no environment was made.\n"
+    stat = pathlib.Path(f"/proc/{pid_file.read_text().strip()}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
+    assert environments.listed() == []
+    assert not environments.default_folder("other/Game:x-v1").exists()
+
+
 def test_a_folder_of_something_else_is_left_alone(home, builder, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("words")
