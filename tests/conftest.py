@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import textwrap
 
 import pytest
+
+
+def pytest_configure(config):
+    """A shell's background jobs ignore Ctrl-C, and so would all processes that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
