@@ -640,3 +640,27 @@ def test_the_commands_of_environments(home, builder, capsys):
     assert python in run_cli(capsys, "env", "list")[1]
     code, _, error = run_cli(capsys, "env", "create", "gym/CartPole-v1")
     assert (code, error.count("\n")) == (2, 1)
+
+
+def test_no_workers_means_this_process_whatever_the_record_says(tmp_path, monkeypatch):
+    plugins = tmp_path / "plugins"
+    plugins.mkdir(mode=0o755)
+    (plugins / "odd.py").write_text(
+        textwrap.dedent(
+            """
+            from gamebridge.contract import GameRecord, hookimpl
+            from gamebridge.testing import fakes
+
+            @hookimpl
+            def gamebridge_games():
+                make = lambda request: fakes.Corridor(request.num_slots)
+                yield GameRecord("odd/corridor", "Right.", make, python="/no/python")
+            """
+        )
+    )
+    (plugins / "odd.py").chmod(0o644)
+    monkeypatch.setenv(opening.PLUGIN_FOLDER_VARIABLE, str(plugins))
+    with pytest.raises(errors.ConfigError, match="There is no Python at /no/python"):
+        gamebridge.make_game("odd/corridor", 2)
+    with gamebridge.make_game("odd/corridor", 2, workers=0) as game:
+        assert game.reset().valid.all()

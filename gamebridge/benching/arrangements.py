@@ -98,7 +98,7 @@ def measure(
     """
     table = _Table(subject, opened)
     game_id, num_slots = subject.order.origin.game_id, subject.order.num_slots
-    is_here = not (subject.workers.python or subject.record.python)
+    is_here = not subject.workers.python
     asked = subject.workers.count
     if is_here:
         announce(f"playing {game_id} here, {num_slots} slot{'s' if num_slots > 1 else ''}")

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gamebridge import adapters, assembly, contract, errors
+from gamebridge import adapters, assembly, contract
 from gamebridge.testing import playing
 from gamebridge.workers import asynchronous, pool, staffs
 from gamebridge.workers.settings import WorkerSettings
@@ -38,8 +38,8 @@ def open_game(
 
     Args:
       record: what makes it.
-      order: the game that is wanted; its shares and its Python are chosen here.
-      workers: what was asked for.
+      order: the game that is wanted; its shares and its Python are set here.
+      workers: what was asked for, with the Python that the game runs in.
       announce: told in a line what was chosen by measurement.
 
     Raises:
@@ -57,18 +57,12 @@ def open_game(
             game_id=order.origin.game_id,
         )
 
-    python = workers.python or record.python
-    count = workers.count
+    python, count = workers.python, workers.count
     if count is None and order.num_slots > 1 and not python:
         with here(1) as probe:
             count = _measure(probe, order.num_slots, workers.ready_slots is not None, announce)
     if order.num_slots < 1 or not (count or python):
         return here(order.num_slots)
-    if count == 0:
-        raise errors.ConfigError(
-            f"{order.origin.game_id} runs in {python}, and workers.count is 0, which is this "
-            "process. Give it at least one worker."
-        )
     count = min(order.num_slots, num_cores() if count is None else count)
     order = dataclasses.replace(
         order, python=python, shares=staffs.even_shares(order.num_slots, count)
@@ -99,9 +93,9 @@ def _measure(
     """Plays one slot for a moment; returns the number of workers that is best."""
     if not is_splittable(probe):
         return 0
-    step_s = _seconds_a_step(probe)
     if is_asynchronous:
         return num_slots
+    step_s = _seconds_a_step(probe)
     count = suited_count(step_s, num_slots)
     if count:
         announce(

@@ -181,6 +181,7 @@ class PreparedAtari(_Atari):
             if ale.game_over():
                 ale.restoreState(self._start)
                 count = 0
+                break
         self._lives = ale.lives()
         # A state that was restored has no screen before its first frame.
         if count:
