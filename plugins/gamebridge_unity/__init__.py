@@ -1,0 +1,1 @@
+"""Unity builds, and whatever else speaks the ML-Agents protocol, as games."""
