@@ -20,9 +20,9 @@ import time
 import numpy as np
 
 from gamebridge.contract import GameRecord, NoSettings, hookimpl, seeding
+from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.testing import numbered
 from gamebridge.workers import origins, pool, staffs
-from gamebridge.workers.settings import SupervisionSettings
 from gamebridge.wrappers.settings import WrapperSettings
 
 NUM_SLOTS = 8

@@ -14,7 +14,8 @@ from gamebridge.contract import game as games
 from gamebridge.contract import records
 
 if TYPE_CHECKING:
-    from gamebridge.workers.settings import SupervisionSettings, WorkerSettings
+    from gamebridge.supervision.settings import SupervisionSettings
+    from gamebridge.workers.settings import WorkerSettings
     from gamebridge.workers.staffs import Order
     from gamebridge.wrappers.settings import WrapperSettings
 

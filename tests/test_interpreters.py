@@ -27,8 +27,8 @@ import pytest
 import gamebridge
 from gamebridge import api, cli, environments, errors, interpreters, opening
 from gamebridge.contract import GameRecord
+from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.workers import carrying, origins, pool, staffs
-from gamebridge.workers.settings import SupervisionSettings
 from gamebridge.wrappers.settings import WrapperSettings
 
 PLUGIN = """

@@ -30,6 +30,7 @@ CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 LAYERS = [
     ["errors"],
     ["config", "machine", "interpreters"],
+    ["supervision"],
     ["contract"],
     ["host+loading+plugins", "adapters", "wrappers", "testing", "doctor", "environments"],
     ["assembly"],

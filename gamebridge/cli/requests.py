@@ -115,6 +115,7 @@ def check(request: TrainRequest, host: Host) -> None:
       ConfigError: a setting is unknown or has a wrong value, or an interpreter is not there.
     """
     from gamebridge import config, environments
+    from gamebridge.supervision import settings as supervision_settings
     from gamebridge.training import settings as training_settings
     from gamebridge.workers import settings as worker_settings
     from gamebridge.wrappers import settings as wrapper_settings
@@ -130,7 +131,7 @@ def check(request: TrainRequest, host: Host) -> None:
         (
             "supervision",
             request.settings.get("supervision", {}),
-            worker_settings.SupervisionSettings,
+            supervision_settings.SupervisionSettings,
         ),
     )
     for name, table, schema in tables:

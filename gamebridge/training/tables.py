@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gamebridge import config, errors
 from gamebridge.contract import game as games
 from gamebridge.contract import records, specs
+from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.training.settings import TrainingSettings
-from gamebridge.workers.settings import SupervisionSettings, WorkerSettings
+from gamebridge.workers.settings import WorkerSettings
 from gamebridge.wrappers.settings import WrapperSettings
 
 if TYPE_CHECKING:

@@ -73,7 +73,8 @@ if True:
 """
 
 # What plays a game in a worker; whatever else of gamebridge changes does not concern it.
-_PARTS = ("__init__.py", "assembly.py", "errors.py", "adapters", "contract", "workers", "wrappers")
+_MODULES = ("__init__.py", "assembly.py", "errors.py")
+_PARTS = (*_MODULES, "adapters", "contract", "supervision", "workers", "wrappers")
 _ROOT = pathlib.Path(gamebridge.__file__).resolve().parent
 
 

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gamebridge import errors, interpreters
-from gamebridge.workers import carrying, launching, logs
+from gamebridge.supervision import launching, logs
+from gamebridge.workers import carrying
 from gamebridge.workers import channel as channels
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -13,10 +13,11 @@ from multiprocessing import connection
 from typing import Any
 
 from gamebridge import errors, interpreters
-from gamebridge.workers import carrying, logs, processes, stations, values
+from gamebridge.supervision import logs
+from gamebridge.supervision.settings import SupervisionSettings
+from gamebridge.workers import carrying, processes, stations, values
 from gamebridge.workers import layout as layouts
 from gamebridge.workers.origins import Origin
-from gamebridge.workers.settings import SupervisionSettings
 from gamebridge.wrappers.settings import WrapperSettings
 
 # How often a start looks at the time.

@@ -15,9 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from gamebridge import errors
-from gamebridge.workers import carrying, logs, processes, supervision
+from gamebridge.supervision import budget, logs
+from gamebridge.supervision.settings import SupervisionSettings
+from gamebridge.workers import carrying, processes
 from gamebridge.workers import layout as layouts
-from gamebridge.workers.settings import SupervisionSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Station:
         self.hello: dict[str, Any] = {}
         self.made: dict[str, Any] | None = None
         self.place: Place | None = None
-        self._budget = supervision.Budget(job.supervision)
+        self._budget = budget.Budget(job.supervision)
         self._process: processes.Process | None = None
         self.since_s = 0.0
         self.stage: Stage = "waiting"

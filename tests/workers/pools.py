@@ -11,8 +11,8 @@ import numpy as np
 
 from gamebridge import assembly
 from gamebridge.contract import seeding
+from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.workers import origins, pool, staffs
-from gamebridge.workers.settings import SupervisionSettings
 from gamebridge.wrappers.settings import WrapperSettings
 
 GAMES = str(pathlib.Path(__file__).with_name("worker_games.py"))

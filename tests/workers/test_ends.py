@@ -15,8 +15,8 @@ import numpy as np
 import pools
 import pytest
 
+from gamebridge.supervision import launching
 from gamebridge.testing import numbered
-from gamebridge.workers import launching
 
 GRACE_S = pools.QUICK["close_timeout_s"] + 2.0
 

@@ -15,8 +15,9 @@ import pytest
 
 from gamebridge import errors
 from gamebridge.contract import FIRST, LAST
+from gamebridge.supervision import budget as budgets
 from gamebridge.testing import numbered, playing
-from gamebridge.workers import pool, supervision
+from gamebridge.workers import pool
 from gamebridge.wrappers import episodes, repeats
 from gamebridge.wrappers.settings import WrapperSettings
 
@@ -32,7 +33,7 @@ def _same_row(left, right, slot):
 @pytest.fixture
 def impatient(monkeypatch):
     """No back-off."""
-    monkeypatch.setattr(supervision, "_MOST_WAIT_S", 0.0)
+    monkeypatch.setattr(budgets, "_MOST_WAIT_S", 0.0)
 
 
 @pytest.fixture
@@ -378,7 +379,7 @@ def test_without_a_budget_it_goes_on(impatient):
 
 
 def test_a_worker_that_fails_at_once_is_waited_for_longer_each_time():
-    budget = supervision.Budget(pools.order().supervision)
+    budget = budgets.Budget(pools.order().supervision)
     budget.note_up()
     waits = []
     for _ in range(9):
@@ -389,8 +390,8 @@ def test_a_worker_that_fails_at_once_is_waited_for_longer_each_time():
 
 def test_a_worker_that_was_well_is_replaced_at_once(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(supervision.time, "monotonic", lambda: now[0])
-    budget = supervision.Budget(pools.order().supervision)
+    monkeypatch.setattr(budgets.time, "monotonic", lambda: now[0])
+    budget = budgets.Budget(pools.order().supervision)
     budget.note_up()
     assert [budget.spend(), budget.spend()] == [0, 1]
     now[0] += 50.0  # which it took to start, and failed
@@ -434,7 +435,7 @@ def test_a_flood_never_holds_up_and_is_named_once(tmp_path, warnings):
 
 
 def test_what_a_worker_prints_is_logged(tmp_path, caplog):
-    caplog.set_level(logging.INFO, logger="gamebridge.workers")
+    caplog.set_level(logging.INFO, logger="gamebridge")
     with pools.faulty("say and die", at=3, flag=str(tmp_path / "done")) as game:
         recover(game, start(game))
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]

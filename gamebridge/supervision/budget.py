@@ -6,7 +6,7 @@ import collections
 import math
 import time
 
-from gamebridge.workers.settings import UNLIMITED, SupervisionSettings
+from gamebridge.supervision.settings import UNLIMITED, SupervisionSettings
 
 _MOST_WAIT_S = 60.0
 # A worker that lived so long was well: the next failure is not part of a series.
