@@ -5,7 +5,7 @@
     class Catch(player.Scene):
         ...                       # agents, reset, step: examples/unity_player.py is a whole one
 
-    sys.exit(player.serve(Catch()))
+    sys.exit(player.serve(Catch))
 
 A trainer starts the program, as it starts a Unity build, and plays what the scene's agents
 ask it to. This package is for games that are written in Python or can be driven from it;

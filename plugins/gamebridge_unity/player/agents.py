@@ -15,11 +15,20 @@ Rows: TypeAlias = "Array | Sequence[int] | None"
 
 
 class Said(NamedTuple):
-    """Infos that wait for the next message, of some agents at one moment."""
+    """Infos that wait for the next message, of some agents at one moment.
+
+    Attributes:
+      data: for the message.
+      rows: whose.
+      numbers: theirs.
+      observations: theirs, by name.
+      telemetry: float32 [agents, fields].
+    """
 
     data: bytes
     rows: Array
     numbers: records.Numbers
+    observations: dict[str, Array]
     telemetry: Array
 
 
@@ -78,6 +87,8 @@ class Agents:
         self._next_id = next_id
         self._said: list[Said] = []
         self._asked: list[Array] = []
+        # Whose episode is over for the trainer: no decision was asked for since.
+        self._is_over = np.zeros(count, np.bool_)
         self._encoder: records.Encoder | None = None
         self._wire = records.Wire()
         if present:
@@ -99,6 +110,7 @@ class Agents:
         for row in self._numbers_of(np.ones(len(self), np.bool_) if rows is None else rows):
             if empty[row]:
                 self.ids[row] = self._next_id()
+                self._is_over[row] = False
 
     def leave(self, rows: Rows = None) -> None:
         """Ends the episodes of agents and takes them out of the scene."""
@@ -115,13 +127,15 @@ class Agents:
         asked = self._numbers_of(rows)
         if len(asked):
             self._asked.append(asked)
+            self._is_over[asked] = False
             over = np.zeros(len(asked), np.bool_)
             self._say(asked, over, over)
 
     def end(self, rows: Rows = None, interrupted: bool | Array = False) -> None:
         """Ends episodes: the trainer is told what these agents see last, and earned.
 
-        What the arrays hold afterwards is of the next episode.
+        What the arrays hold afterwards is of the next episode. As in Unity, a second end is
+        not told where no decision was asked for since the first.
 
         Args:
           rows: whose.
@@ -129,7 +143,11 @@ class Agents:
             [agents].
         """
         ended = self._numbers_of(rows)
+        self.rewards[ended[self._is_over[ended]]] = 0
+        self.group_rewards[ended[self._is_over[ended]]] = 0
+        ended = ended[~self._is_over[ended]]
         if len(ended):
+            self._is_over[ended] = True
             every = np.broadcast_to(np.asarray(interrupted, np.bool_), len(self))
             self._say(ended, np.ones(len(ended), np.bool_), every[ended])
             self.continuous[ended] = 0
@@ -169,6 +187,7 @@ class Agents:
         """Begins anew, as at a reset: nobody waits, nothing was earned or said."""
         self._asked.clear()
         self._said.clear()
+        self._is_over[:] = False
         for column in (self.rewards, self.group_rewards, self.continuous, self.discrete):
             column[:] = 0
 
@@ -193,7 +212,8 @@ class Agents:
         values = np.zeros((len(rows), len(self.fields)), np.float32)
         for column, field in enumerate(self.fields):
             values[:, column] = self.telemetry[field.name][rows]
-        self._said.append(Said(self._encoder.encode(numbers, seen), rows, numbers, values))
+        data = self._encoder.encode(numbers, seen)
+        self._said.append(Said(data, rows, numbers, seen, values))
         self.rewards[rows] = 0
         self.group_rewards[rows] = 0
 

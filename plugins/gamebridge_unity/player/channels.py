@@ -70,6 +70,7 @@ class Channels:
         self.engine = Engine()
         self.properties: dict[str, float] = {}
         self._parameters: dict[str, Callable[[], float]] = {}
+        self._renewed: set[str] = set()
         self._receivers: dict[uuid.UUID, Callable[[bytes], None]] = {
             ENGINE: self._set_engine,
             PARAMETERS: self._set_parameter,
@@ -83,6 +84,12 @@ class Channels:
         """Returns an environment parameter; a sampler's is drawn anew each time."""
         draw = self._parameters.get(name)
         return default if draw is None else draw()
+
+    def was_set(self, name: str) -> bool:
+        """Whether the trainer set a parameter since this was last asked of it."""
+        was_set = name in self._renewed
+        self._renewed.discard(name)
+        return was_set
 
     def add_stat(
         self, name: str, value: float, aggregation: Aggregation = Aggregation.AVERAGE
@@ -171,6 +178,7 @@ class Channels:
             self._parameters[name] = _sampler(name, reader)
         else:
             raise ValueError(f"parameter '{name}' is of kind {kind}; expected 0 or 1.")
+        self._renewed.add(name)
 
     def _set_property(self, message: bytes) -> None:
         reader = reading.Reader(message)

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from gamebridge_unity.player import agents, behaviors, channels, telemetry
+from gamebridge_unity.player import agents, behaviors, channels, records, telemetry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Scene(abc.ABC):
         self.agents: list[agents.Agents] = []
         self.channels = channels.Channels()
         self._ids, self._groups = itertools.count(), itertools.count(1)
+        self._wire = records.Wire()
 
     def add(
         self,
@@ -61,6 +62,7 @@ class Scene(abc.ABC):
           present: whether all are there at once; else `Agents.enter` brings them.
         """
         added = agents.Agents(behavior, count, self._ids.__next__, fields, present=present)
+        added.use(self._wire)
         self.agents.append(added)
         return added
 
@@ -89,3 +91,11 @@ class Scene(abc.ABC):
 
     def close(self) -> None:  # noqa: B027 - most scenes hold nothing
         """Frees what the scene holds."""
+
+    # What follows is for the session that serves the scene.
+
+    def use(self, wire: records.Wire) -> None:
+        """Says how the trainer wants its messages."""
+        self._wire = wire
+        for added in self.agents:
+            added.use(wire)

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gamebridge import errors
 from gamebridge_unity import wire
 from gamebridge_unity.player import (
     agents,
@@ -50,6 +51,9 @@ class Watch(Protocol):
     def reset(self) -> None:
         """The trainer reset the scene."""
 
+    def sends(self) -> None:
+        """What is said next goes in another message."""
+
     def said(self, spoke: agents.Agents, said: agents.Said) -> None:
         """Agents' infos go to the trainer."""
 
@@ -64,7 +68,7 @@ Dial = Callable[[int], connection.Connection]
 
 
 def serve(
-    scene: scenes.Scene,
+    make: Callable[[], scenes.Scene],
     argv: Sequence[str] | None = None,
     *,
     layout: records.Layout | None = None,
@@ -74,7 +78,7 @@ def serve(
     """Offers a scene to the trainer that started this program; returns the exit code.
 
     Args:
-      scene: what is played; closed at the end.
+      make: makes what is played, such as a class of yours; it is closed at the end.
       argv: the command line without the program's name; this program's by default.
       layout: the order of a frame's axes; by default what the trainer's version expects.
       watch: is told of all that passes.
@@ -82,11 +86,11 @@ def serve(
 
     Returns:
       0 when the trainer ended it or a signal did, 1 when the scene broke, 2 when no port was
-      named, 5 when there is no trainer there, or one of another protocol.
+      named, 5 when there is no trainer there, or one of another protocol; for an error of
+      `gamebridge.errors` its own. The log has a line that says what happened.
     """
     given = arguments.scan(sys.argv[1:] if argv is None else argv)
     with contextlib.ExitStack() as opened:
-        opened.callback(scene.close)
         if watch is not None:
             opened.callback(watch.close)
         opened.enter_context(process.logged_to(given.log_path))
@@ -99,18 +103,21 @@ def serve(
             return NO_PORT
         try:
             with process.quit_on_signals():
+                scene = make()
+                opened.callback(scene.close)
                 link = dial(given.port)
                 opened.callback(link.close)
                 session = Session(scene, link, watch)
                 session.meet(given, layout)
                 session.play()
-        except connection.Closed as error:
-            _LOG.info("Ending: %s.", error)
-        except process.Quit as error:
+        except (connection.Closed, process.Quit) as error:
             _LOG.info("Ending: %s.", error)
         except (connection.Unreachable, Mismatch) as error:
             _LOG.error("%s", error)
             return NO_TRAINER
+        except errors.Error as error:
+            _LOG.error("%s", error)
+            return error.exit_code
         except Exception:  # noqa: BLE001 - foreign code; the log must tell
             _LOG.exception("The scene broke.")
             return BROKEN
@@ -125,7 +132,6 @@ class Session:
     ) -> None:
         """Takes both; `meet` comes first."""
         self._scene, self._link, self._watch = scene, link, watch
-        self._wire = records.Wire()
         self._introduced: set[str] = set()
         self._telemetry_wanted = False
         self._described: set[str] = set()
@@ -149,7 +155,7 @@ class Session:
             )
         major = wire.major(answer.package_version)
         chosen = layout or ("chw" if major is not None and major >= 1 else "hwc")
-        self._wire = records.Wire(chosen, answer.capabilities.compressedChannelMapping)
+        self._scene.use(records.Wire(chosen, answer.capabilities.compressedChannelMapping))
         _LOG.info(
             "Met a trainer of mlagents-envs %s, seed %d; frames go %s.",
             answer.package_version, answer.seed, chosen,
@@ -213,6 +219,8 @@ class Session:
             self._scene.step()
 
     def _news(self) -> bytes:
+        if self._watch is not None:
+            self._watch.sends()
         infos: dict[str, list[bytes]] = {}
         introduced = []
         for crowd in self._scene.agents:
