@@ -26,6 +26,14 @@ REQUIREMENTS = {
     # The plain package brings CUDA along on Linux, gigabytes that nothing here uses. With
     # PyTorch's own index of CPU builds as PIP_EXTRA_INDEX_URL pip prefers those.
     "sb3": (*_GAMES, "stable-baselines3==2.9.2", "torch==2.13.0"),
+    # The stock Unity client, as it runs on Python 3.11: protobuf has no faster form of 3.20
+    # there, and above 3.20 refuses its messages.
+    "mlagents": (
+        "mlagents-envs==0.28.0",
+        "protobuf==3.20.3",
+        "numpy==1.23.5",
+        "grpcio==1.74.0",
+    ),
     "envpool": ("numpy==1.26.4", "gymnasium==1.3.0", "envpool==1.2.5"),
 }
 
