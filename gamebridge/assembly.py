@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gamebridge import adapters, contract, errors
+from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.wrappers import guards, limits, repeats
 from gamebridge.wrappers.settings import ImageSettings, WrapperSettings
 
@@ -43,6 +44,7 @@ def assemble(
     wrappers: WrapperSettings,
     picture: bool = False,
     game_id: str | None = None,
+    supervision: SupervisionSettings | None = None,
 ) -> contract.Game:
     """Makes a game of `num_slots` slots and wraps it.
 
@@ -54,6 +56,7 @@ def assemble(
       wrappers: which wrappers it gets.
       picture: whether `render` will be called.
       game_id: the id that was asked for; the record's unless given.
+      supervision: of processes that the game itself starts; the defaults unless given.
 
     Raises:
       ConfigError: fewer than one slot, or wrapper settings that do not suit the game.
@@ -63,7 +66,9 @@ def assemble(
     if num_slots < 1:
         raise errors.ConfigError(f"num_slots is {num_slots}: expected at least 1.")
     name = game_id or record.id
-    request = contract.GameRequest(name, num_slots, picture, settings)
+    request = contract.GameRequest(
+        name, num_slots, picture, settings, supervision or SupervisionSettings()
+    )
     with contextlib.ExitStack() as opened:
         first = _make(record, request, opened)
         if isinstance(first, contract.Game):

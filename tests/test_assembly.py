@@ -9,6 +9,7 @@ import pytest
 
 from gamebridge import assembly, contract, errors
 from gamebridge.contract import specs
+from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.wrappers.settings import ImageSettings, WrapperSettings
 
 
@@ -92,6 +93,9 @@ def test_make_is_told_what_was_asked_for():
     game = assemble(make, picture=True, game_id="toy/other")
     assert requests == [contract.GameRequest("toy/other", 2, True, contract.NoSettings())]
     assert game.name == "toy/other"
+    limits = SupervisionSettings(max_restarts=3)
+    assemble(make, supervision=limits)
+    assert requests[-1].supervision == limits
     assert assemble(still).name == "toy/still"
 
 

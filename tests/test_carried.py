@@ -18,6 +18,7 @@ import gamebridge_gym
 PACKAGE = pathlib.Path(gamebridge.__file__).resolve().parent
 PLUGIN = pathlib.Path(gamebridge_gym.__file__).resolve().parent
 PARTS = ["__init__.py", "errors.py", "assembly.py", "contract", "adapters", "wrappers"]
+PARTS += ["supervision/__init__.py", "supervision/settings.py"]
 PARTS += [
     f"workers/{name}.py"
     for name in ("__init__", "channel", "layout", "origins", "semaphores", "values", "worker")

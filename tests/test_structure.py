@@ -43,8 +43,9 @@ LAYERS = [
     ["api"],
     ["cli"],
 ]
-# What plugins may use of gamebridge. Those of games nothing but the contract.
-FOR_GAMES = {"contract", "errors"}
+# What plugins may use of gamebridge. Those of games nothing but the contract, and what
+# starts processes.
+FOR_GAMES = {"contract", "errors", "supervision"}
 FOR_AGENTS = FOR_GAMES | {"tf", "training"}
 
 TYPING = {"annotations", "Any", "TYPE_CHECKING"}

@@ -175,7 +175,9 @@ class _Table:
     def open_bare(self) -> None:
         """Makes one environment more, without anything around it."""
         order = self._subject.order
-        request = contract.GameRequest(order.origin.game_id, 1, False, order.settings)
+        request = contract.GameRequest(
+            order.origin.game_id, 1, False, order.settings, order.supervision
+        )
         self._bare = bare.open_environment(self._subject.record, request)
         self._opened.callback(self._bare.close)
 

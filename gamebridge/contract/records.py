@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from gamebridge.contract import game
+from gamebridge.supervision.settings import SupervisionSettings
 
 API_VERSION = 1
 
@@ -33,12 +34,15 @@ class GameRequest:
         a slot.
       picture: whether `render` will be called.
       settings: an instance of the record's `settings` class.
+      supervision: for a game that starts processes of its own: how long they may take, and
+        how often they may be replaced (`gamebridge.supervision`).
     """
 
     game_id: str
     num_slots: int
     picture: bool
     settings: Any
+    supervision: SupervisionSettings = dataclasses.field(default_factory=SupervisionSettings)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """`Log`: what children write to their stdout and stderr, read so that none is ever held up.
 
-The newest lines are kept for error messages; all go to this module's logger, but for a
-child that floods: it is named once, and what it writes beyond a limit is dropped.
+The newest lines are kept for error messages; all go to this module's logger, and into a file
+where one is named, but for a child that floods: it is named once, and what it writes beyond a
+limit is dropped.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import collections
 import contextlib
 import logging
 import os
+import pathlib
 import selectors
 import threading
 import time
@@ -36,15 +38,26 @@ class Log:
         self._thread = threading.Thread(target=self._read, name="gamebridge-logs", daemon=True)
         self._thread.start()
 
-    def open(self, label: str) -> Child:
-        """Returns a child's log, whose `write_fd` is to be given to it as stdout and stderr."""
+    def open(self, label: str, kept: pathlib.Path | None = None) -> Output:
+        """Returns a child's output, whose `write_fd` is to be given to it as stdout and stderr.
+
+        Args:
+          label: names the child in the log.
+          kept: a file that gets it too, anew.
+
+        Raises:
+          OSError: that file cannot be written.
+        """
+        kept_fd = None
+        if kept is not None:
+            kept_fd = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         read_fd, write_fd = os.pipe()
-        child = Child(label, write_fd)
+        output = Output(label, write_fd, kept_fd)
         os.set_blocking(read_fd, False)
         with self._lock:
-            self._selector.register(read_fd, selectors.EVENT_READ, child)
+            self._selector.register(read_fd, selectors.EVENT_READ, output)
         os.write(self._wake_write, b"\0")
-        return child
+        return output
 
     def close(self) -> None:
         """Ends the thread and closes all pipes. May be called twice."""
@@ -79,16 +92,23 @@ class Log:
             self._selector.close()
 
 
-class Child:
+class Output:
     """What one child wrote.
 
     Attributes:
       write_fd: the pipe's end for the child; to be closed here once it has it.
     """
 
-    def __init__(self, label: str, write_fd: int) -> None:
-        """Starts empty; `label` names the child in the log."""
+    def __init__(self, label: str, write_fd: int, kept_fd: int | None = None) -> None:
+        """Starts empty.
+
+        Args:
+          label: names the child in the log.
+          write_fd: see the class.
+          kept_fd: of the file that gets it too; it is closed at the child's end.
+        """
         self.write_fd = write_fd
+        self._kept_fd = kept_fd
         self._label = label
         self._lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._rest = b""
@@ -120,6 +140,8 @@ class Child:
         if len(self._rest) > _LONGEST_LINE:
             whole, self._rest = [*whole, self._rest], b""
         is_dropped = self._is_flood(len(data))
+        if not is_dropped:
+            self._keep(data)
         for raw in whole[-_KEPT_LINES:] if is_dropped else whole:
             line = raw[:_LONGEST_LINE].decode("utf-8", "replace").rstrip()
             if line:
@@ -127,7 +149,16 @@ class Child:
                 if not is_dropped:
                     _LOG.info("%s: %s", self._label, line)
         if not data:
+            if self._kept_fd is not None:
+                os.close(self._kept_fd)
+                self._kept_fd = None
             self._has_ended.set()
+
+    def _keep(self, data: bytes) -> None:
+        if self._kept_fd is not None:
+            # A full disk is no reason to read no more.
+            with contextlib.suppress(OSError):
+                os.write(self._kept_fd, data)
 
     def _is_flood(self, num_bytes: int) -> bool:
         second = int(time.monotonic())

@@ -55,6 +55,7 @@ def open_game(
             wrappers=order.wrappers,
             picture=order.picture,
             game_id=order.origin.game_id,
+            supervision=order.supervision,
         )
 
     python, count = workers.python, workers.count

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import shlex
-import signal
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from gamebridge import errors, interpreters
-from gamebridge.supervision import launching, logs
+from gamebridge.supervision import children, logs
 from gamebridge.workers import carrying
 from gamebridge.workers import channel as channels
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PAUSE_S = 0.005
 # What starting a process may find too little of.
 _TOO_FEW = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
-_LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
-# What it wrote last is read by another thread; a child of its own may keep the pipe open.
-_LAST_WORDS_S = 0.5
 # What is on its way over a socket is there at once, unless the machine is very busy.
 _MESSAGE_S = 5.0
 
@@ -63,7 +55,7 @@ class RemoteTraceback(Exception):
         return f"\n{self.args[0]}"
 
 
-class Process:
+class Process(children.Child):
     """A worker process, from its start to its end."""
 
     def __init__(self, label: str, python: str, module: str, memory_fd: int, log: logs.Log) -> None:
@@ -79,13 +71,10 @@ class Process:
         Raises:
           ConfigError: the interpreter is not there or cannot be run.
         """
-        self.label = label
-        self._child: subprocess.Popen[bytes] | None = None
         ours, theirs = socket.socketpair()
         # A process that is stopped reads nothing.
         ours.settimeout(_MESSAGE_S)
         self._channel = channels.Channel(ours)
-        self._output = log.open(label)
         is_same = python in ("", sys.executable)
         arguments = [
             shlex.quote(python),
@@ -103,20 +92,9 @@ class Process:
             # They are about the environment of this Python, not of that one.
             for name in ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"):
                 environment.pop(name, None)
-
-        def start() -> None:
-            self._child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=self._output.write_fd,
-                stderr=self._output.write_fd,
-                env=environment,
-                pass_fds=(theirs.fileno(), memory_fd),
-                start_new_session=True,
-            )
-
+        given = (theirs.fileno(), memory_fd)
         try:
-            launching.launch(start)
+            super().__init__(label, command, log, environment, pass_fds=given, is_foreign=False)
         except OSError as error:
             self._channel.close()
             if error.errno in _TOO_FEW:
@@ -128,25 +106,12 @@ class Process:
                 f"The Python {command[0]} cannot be run: {error.strerror}. Expected an "
                 "interpreter, such as /path/to/venv/bin/python."
             ) from error
-        except BaseException:  # Ctrl-C
-            self.end(0)
-            raise
         finally:
             theirs.close()
-            os.close(self._output.write_fd)
-
-    @property
-    def pid(self) -> int:
-        """The process id, which is its group's too."""
-        return -1 if self._child is None else self._child.pid
 
     def fileno(self) -> int:
         """What becomes readable when there is something to `hear`."""
         return self._channel.fileno()
-
-    def tail(self) -> list[str]:
-        """The newest lines that it wrote; all there will ever be once it has ended."""
-        return self._output.tail(0.0 if self.is_alive() else _LAST_WORDS_S)
 
     def tell(self, message: Any) -> None:
         """Sends a message of plain values.
@@ -176,40 +141,11 @@ class Process:
             raise Lost(f"raised {report['kind']}: {report['message']}", report)
         return message, payload
 
-    def is_alive(self) -> bool:
-        """Whether it runs; one that has ended stays a zombie until `end`."""
-        if self._child is None or self._child.returncode is not None:
-            return False
-        try:
-            return os.waitid(os.P_PID, self.pid, _LOOK) is None
-        except ChildProcessError:  # somebody else in this process waits for all children
-            return False
-
     def ending(self) -> str:
         """Says how it ended, waiting a moment for that where it is about to."""
-        until_s = time.monotonic() + _MESSAGE_S
-        while self.is_alive():
-            if time.monotonic() > until_s:
-                return "closed its channel"
-            time.sleep(_PAUSE_S)
-        try:
-            found = os.waitid(os.P_PID, self.pid, _LOOK)
-        except ChildProcessError:
-            found = None
-        if found is None:
-            return "ended"
-        if found.si_code == os.CLD_EXITED:
-            return f"exited with code {found.si_status}"
-        return f"was killed by {signal.Signals(found.si_status).name}"
+        return super().ending() if self.wait(_MESSAGE_S) else "closed its channel"
 
     def end(self, timeout_s: float) -> None:
         """Waits so long for its end, then kills it and whatever it started. May be called twice."""
-        until_s = time.monotonic() + timeout_s
-        while self.is_alive() and time.monotonic() < until_s:
-            time.sleep(_PAUSE_S)
-        if self._child is not None and self._child.returncode is None:
-            # Before the process is reaped: its id is still its group's own.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self._child.wait()
+        super().end(timeout_s)
         self._channel.close()

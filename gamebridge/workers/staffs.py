@@ -183,6 +183,7 @@ def _wanted(order: Order, hello: dict[str, Any]) -> dict[str, Any]:
         "wrappers": values.pack(wrappers),
         "picture": order.picture,
         "name": order.origin.game_id,
+        "supervision": values.pack(order.supervision),
     }
 
 

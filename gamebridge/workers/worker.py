@@ -124,6 +124,7 @@ def _make(wanted: dict[str, Any]) -> contract.Game:
         wrappers=values.unpack(wanted["wrappers"]),
         picture=wanted["picture"],
         game_id=wanted["name"],
+        supervision=values.unpack(wanted["supervision"]),
     )
 
 

@@ -126,6 +126,12 @@ def test_settings_and_specs_cross_as_they_are():
         assert time_step.observation["eyes"][0][:, 0, 0].tolist() == [[7, 7, 7]] * 2
 
 
+def test_a_game_is_told_how_its_own_processes_are_supervised():
+    limits = {**pools.QUICK, "max_restarts": 20}
+    with pools.open_pool("tests/limited", supervision=limits) as game:
+        assert game.observation_spec() == specs.box((2,), 0, 20)
+
+
 def test_a_setting_that_cannot_cross_is_refused():
     settings = worker_games.SightSettings(colours=({1, 2},))
     with pytest.raises(TypeError, match="A setting is a set, which a worker process cannot"):

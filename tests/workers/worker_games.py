@@ -241,6 +241,17 @@ FAULTS = {
 }
 
 
+class Limited(fakes.Corridor):
+    """Tells how often a player of its own might be replaced."""
+
+    def __init__(self, request):
+        self.limits = request.supervision
+        super().__init__(request.num_slots)
+
+    def observation_spec(self):
+        return specs.box((2,), 0, self.limits.max_restarts)
+
+
 @hookimpl
 def gamebridge_games():
     yield GameRecord("tests/numbered", "Numbers.", lambda r: numbered.Numbered(r.num_slots))
@@ -249,3 +260,4 @@ def gamebridge_games():
     yield GameRecord(
         "tests/faulty", "Break.", lambda r: Faulty(r.num_slots, r.settings), FaultSettings
     )
+    yield GameRecord("tests/limited", "Right.", Limited)
