@@ -144,7 +144,7 @@ def fields(raw: bytes, at: int, end: int) -> Iterator[Field]:
             elif kind == BYTES:
                 length, value = read_varint(raw, at)
                 at = value + length
-            elif kind == FIXED32 or kind == FIXED64:
+            elif kind in (FIXED32, FIXED64):
                 value, at = at, at + (4 if kind == FIXED32 else 8)
             else:
                 raise Malformed(f"field {number} has wire type {kind}")
