@@ -43,9 +43,9 @@ LAYERS = [
     ["api"],
     ["cli"],
 ]
-# What plugins may use of gamebridge. Those of games nothing but the contract, and what
+# What plugins may use of gamebridge. Those of games the contract, what reads TOML files, and what
 # starts processes.
-FOR_GAMES = {"contract", "errors", "supervision"}
+FOR_GAMES = {"config", "contract", "errors", "supervision"}
 FOR_AGENTS = FOR_GAMES | {"tf", "training"}
 
 TYPING = {"annotations", "Any", "TYPE_CHECKING"}
