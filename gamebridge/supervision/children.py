@@ -22,6 +22,8 @@ from collections.abc import Mapping, Sequence
 
 from gamebridge.supervision import launching, logs
 
+RUNNING = "is running"
+
 _PAUSE_S = 0.005
 _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 # What it wrote last is read by another thread; a child of its own may keep the pipe open.
@@ -155,7 +157,7 @@ class Child:
         return True
 
     def ending(self) -> str:
-        """Says how it ended, such as "exited with code 3" or "was killed by SIGKILL"."""
+        """Says how it ended, such as "exited with code 3"; `RUNNING` where it did not."""
         if self._popen is None:
             return "was not started"
         code = self._popen.returncode
@@ -165,7 +167,7 @@ class Child:
             except ChildProcessError:
                 return "ended"
             if found is None:
-                return "is running"
+                return RUNNING
             exited = found.si_code == os.CLD_EXITED
             code = found.si_status if exited else -found.si_status
         return f"exited with code {code}" if code >= 0 else f"was killed by {_signal_name(-code)}"

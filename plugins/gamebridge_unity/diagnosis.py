@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 Stage = Literal["start", "connect", "agents", "step"]
@@ -49,12 +49,14 @@ _RULES: tuple[tuple[str, str], ...] = (
     (
         r"[Nn]o display|[Cc]an(?:no|')t open display|[Uu]nable to open (?:X )?display|"
         r"opening default X display|failed to create batchmode window|"
-        r"(?:Authorization required|No protocol specified)|Desktop is 0 x 0",
+        r"(?:Authorization required|No protocol specified)|"
+        r"Desktop is 0 x 0(?s:.*)valid graphics context",
         "it found no display: {display}",
     ),
     (
         r"Failed to create valid graphics context|supported OpenGL core profile|"
-        r"No supported renderers found|GLX|Failed to initialize graphics|"
+        r"No supported renderers found|GLX.*(?:[Ff]ail|[Ee]rror|missing|BadValue)|"
+        r"Failed to initialize graphics|"
         r"Unable to (?:load|initialize) (?:Vulkan|[Gg]raphics)|GfxDevice.*[Ff]ail",
         "it found no graphics it could use: {graphics}",
     ),
@@ -125,11 +127,11 @@ def _told(lines: Sequence[str], graphics: str) -> str:
         "graphics": _GRAPHICS.get(graphics, _GRAPHICS["display"]),
     }
     for pattern, cause in _RULES:
-        find: Callable[[str], re.Match[str] | None] = re.compile(pattern).search
-        for line in reversed(lines):
-            match = find(line)
+        # The newest line first; all of them for what two lines tell together.
+        for text in (*reversed(lines), "\n".join(lines)):
+            match = re.search(pattern, text)
             if match:
-                named = {key: text.strip() for key, text in match.groupdict("").items()}
+                named = {key: what.strip() for key, what in match.groupdict("").items()}
                 return cause.format(**about, **named)
     return ""
 

@@ -83,6 +83,8 @@ class Player:
         if _log_named(arguments) is None:
             command += ["-logFile", str(self.log_path)]
         names = [*PASSED_ON, *build.environment, *extra_environment]
+        # How it was when it was told to end, so that it is not blamed for how we end it.
+        self._ending = ""
         self._log = logs.Log()
         try:
             self._child = children.Child(
@@ -113,6 +115,8 @@ class Player:
         Raises:
           Gone: it does not.
         """
+        if self._ending == children.RUNNING:
+            raise Gone("was ended")
         if not self._child.is_alive():
             raise Gone(self._child.ending())
 
@@ -122,7 +126,9 @@ class Player:
 
     def end(self, grace_s: float) -> None:
         """Waits so long for its end, then kills it and whatever it started. May be called twice."""
-        self._child.end(grace_s)
+        self._child.wait(grace_s)
+        self._ending = self._ending or self._child.ending()
+        self._child.end(0)
         self._log.close()
 
     def likely_cause(self, stage: diagnosis.Stage) -> str:
@@ -133,7 +139,7 @@ class Player:
         """
         return diagnosis.likely_cause(
             stage,
-            self._child.ending(),
+            self._ending or self._child.ending(),
             [*self._child.tail(), *_last_lines(self.log_path)],
             self.build.executable,
             graphics=self._graphics,

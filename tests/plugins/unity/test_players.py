@@ -217,6 +217,9 @@ def test_a_stopped_player_is_alive_and_ends(make, start):
     player.check()
     player.end(0.1)
     assert not is_there(player.pid)
+    with pytest.raises(players.Gone, match="was ended"):
+        player.check()
+    assert player.likely_cause("step") == "", "it was us who killed it"
 
 
 @pytest.mark.parametrize(
