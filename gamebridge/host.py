@@ -1,4 +1,4 @@
-"""`Host`: the plugins of this environment, and the games and agents they bring.
+"""`Host`: the plugins of this environment, and the games, agents and commands they bring.
 
 One broken plugin never hides the others: each is loaded on its own and what is wrong
 with it is kept as a failure, named again wherever it may be why something is missing.
@@ -68,6 +68,10 @@ class Host:
         """Returns the agents of all plugins that load, sorted by id."""
         return sorted(self._of(records.AgentRecord), key=_order)
 
+    def commands(self) -> list[Listed[records.CommandRecord]]:
+        """Returns the commands of all plugins that load, sorted by name."""
+        return sorted(self._of(records.CommandRecord), key=_order)
+
     def failures(self) -> list[Failure]:
         """Returns the plugins that do not load, with the cause."""
         self._load()
@@ -125,6 +129,24 @@ class Host:
         if len(found) == 1:
             return found[0].record
         raise self._refusal("agent", agent_id, found, [x.record.id for x in agents], self._failures)
+
+    def locate_command(self, name: str) -> Listed[records.CommandRecord]:
+        """Returns one command and its plugin.
+
+        Args:
+          name: such as "builds"; "distribution:builds" where two distributions bring "builds".
+
+        Raises:
+          UnknownId: no plugin that loads brings the command.
+          PluginError: several plugins bring it, or its plugin is broken.
+        """
+        qualifier, wanted = _split(name)
+        commands = self._of(records.CommandRecord)
+        found = [x for x in commands if x.record.name == wanted and _is_from(x.plugin, qualifier)]
+        if len(found) == 1:
+            return found[0]
+        known = [x.record.name for x in commands]
+        raise self._refusal("command", name, found, known, self._failures)
 
     def _load(self) -> list[loading.Loaded]:
         while self._pending:
@@ -190,7 +212,8 @@ class Host:
                     "Mend, upgrade or uninstall that plugin."
                 )
         message = f"Unknown {kind} '{asked}'.{errors.nearest(wanted, known)}"
-        message += f" `gamebridge {kind}s` lists all."
+        listing = "--help" if kind == "command" else f"{kind}s"
+        message += f" `gamebridge {listing}` lists all."
         if failures:
             message += " It may be of a plugin that failed: " + " ".join(map(str, failures))
         return errors.UnknownId(message)

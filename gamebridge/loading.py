@@ -26,11 +26,12 @@ from gamebridge import errors
 from gamebridge.contract import hookspecs, records
 from gamebridge.plugins import Found, PluginInfo
 
-AnyRecord = records.GameRecord | records.GameFamily | records.AgentRecord
+AnyRecord = records.GameRecord | records.GameFamily | records.AgentRecord | records.CommandRecord
 
 _YIELDS: dict[str, tuple[type[AnyRecord], ...]] = {
     "gamebridge_games": (records.GameRecord, records.GameFamily),
     "gamebridge_agents": (records.AgentRecord,),
+    "gamebridge_commands": (records.CommandRecord,),
 }
 
 # Modules that are installed under another name than they are imported by.
@@ -169,9 +170,9 @@ class Loader:
                     name = id_of(record)
                     if not isinstance(name, str) or not isinstance(record.summary, str):
                         raise _Broken(f"{hook} yielded {record!r}: expected text to list it by.")
-                    if name in seen:
+                    if (hook, name) in seen:
                         raise _Broken(f"{hook} yielded '{name}' twice: expected it once.")
-                    seen.add(name)
+                    seen.add((hook, name))
                     yield record
 
     def _call(self, plugin: Any, hook: str, **arguments: str) -> list[Any]:
@@ -181,8 +182,10 @@ class Loader:
 
 
 def id_of(record: AnyRecord) -> str:
-    """Returns what a record is listed by: its id, or a family's pattern."""
-    return record.pattern if isinstance(record, records.GameFamily) else record.id
+    """Returns what a record is listed by: its id, a family's pattern, a command's name."""
+    if isinstance(record, records.GameFamily):
+        return record.pattern
+    return record.name if isinstance(record, records.CommandRecord) else record.id
 
 
 def _check_version(info: PluginInfo, plugin: Any) -> None:

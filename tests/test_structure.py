@@ -161,7 +161,9 @@ def hooks():
 
 
 def test_the_hooks_are_known():
-    assert set(hooks()) == {"gamebridge_agents", "gamebridge_find_game", "gamebridge_games"}
+    assert set(hooks()) == {
+        *("gamebridge_agents", "gamebridge_commands", "gamebridge_find_game", "gamebridge_games")
+    }
 
 
 @pytest.mark.parametrize("name", sorted(hooks()))

@@ -16,7 +16,15 @@ from typing import Annotated, cast
 import typer
 
 from gamebridge import errors
-from gamebridge.cli import benching, doctoring, environing, evaluating, listing, training
+from gamebridge.cli import (
+    benching,
+    commands,
+    doctoring,
+    environing,
+    evaluating,
+    listing,
+    training,
+)
 from gamebridge.cli.terminal import Terminal
 
 # The base of all that the parser says of a command line, wherever this typer keeps it.
@@ -26,6 +34,7 @@ app = typer.Typer(
     name="gamebridge",
     help="Train TF-Agents agents on real games, and watch them play.",
     epilog="Start with: gamebridge train gym/CartPole-v1 --agent ppo --steps 30000 --run runs/demo",
+    cls=commands.Commands,
     add_completion=False,
     # Help drawn by rich takes longer to load than all the rest.
     rich_markup_mode=None,

@@ -139,3 +139,40 @@ def gamebridge_agents() -> Iterable[records.AgentRecord]:  # type: ignore[empty-
                 id="mine", summary="My agent.", make=_make, needs=AgentNeeds(("discrete",))
             )
     """
+
+
+@hookspec
+def gamebridge_commands() -> Iterable[records.CommandRecord]:  # type: ignore[empty-body]
+    """Yields the commands that a plugin adds to `gamebridge`.
+
+    `make` is called when its command is; it returns a `typer.Typer` of one or more commands. What
+    they write goes through `context.obj`: `result(text)` and `result_json(values)` to stdout,
+    `say(text)` to stderr. An error of `gamebridge.errors` becomes a line and its exit code.
+
+    Example::
+
+        import typer
+        from gamebridge import errors
+        from gamebridge.contract import CommandRecord, hookimpl
+
+        def _make():
+            app = typer.Typer(help="Look after levels.", no_args_is_help=True)
+
+            @app.command()
+            def add(context: typer.Context, file: str):
+                "Add a level."
+                if not file.endswith(".lvl"):
+                    raise errors.ConfigError(f"{file} is no level: expected a name in .lvl.")
+                context.obj.result(f"{file} is added.")
+
+            @app.command("list")
+            def list_(context: typer.Context):
+                "List the levels."
+                context.obj.result("There are none.")
+
+            return app
+
+        @hookimpl
+        def gamebridge_commands():
+            yield CommandRecord("levels", "Add and list levels.", _make)
+    """

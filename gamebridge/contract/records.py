@@ -13,7 +13,7 @@ from gamebridge.supervision.settings import SupervisionSettings
 API_VERSION = 1
 
 _GAME_ID = re.compile(r"[a-z0-9_]+/[A-Za-z0-9_.:/<>-]+")
-_AGENT_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_AGENT_ID = _COMMAND = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Actions = Literal["discrete", "continuous"]
 
@@ -170,6 +170,33 @@ class AgentRecord:
         if not isinstance(self.id, str) or not _AGENT_ID.fullmatch(self.id):
             raise ValueError(f"agent id {self.id!r}: expected lower case, such as 'dqn-rnn'.")
         _check_record(self.id, self.make, self.settings)
+
+
+@dataclasses.dataclass(frozen=True)
+class CommandRecord:
+    """A command that a plugin adds to `gamebridge`.
+
+    Attributes:
+      name: lower case, such as "builds".
+      summary: one line for `gamebridge --help`.
+      make: returns a `typer.Typer`. Heavy imports belong inside its commands.
+    """
+
+    name: str
+    summary: str
+    make: Callable[[], Any]
+
+    def __post_init__(self) -> None:
+        """Checks what can be checked without making the command.
+
+        Raises:
+          ValueError: the name is not lower case words joined by hyphens.
+          TypeError: `make` cannot be called.
+        """
+        if not isinstance(self.name, str) or not _COMMAND.fullmatch(self.name):
+            raise ValueError(f"command name {self.name!r}: expected lower case, such as 'builds'.")
+        if not callable(self.make):
+            raise TypeError(f"'{self.name}': make is {self.make!r}, which cannot be called.")
 
 
 def _check_record(record_id: str, make: object, settings: object) -> None:
