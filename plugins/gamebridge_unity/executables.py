@@ -29,6 +29,7 @@ _OTHER_SYSTEMS = {
     b"PK": "an archive",
     b"\x1f\x8b": "an archive",
 }
+_ARCHIVES = (b"PK", b"\x1f\x8b")
 _BUILD_ANEW = "Build it for Linux, architecture {machine}."
 
 
@@ -134,6 +135,17 @@ def is_program(path: pathlib.Path) -> bool:
     if not head.startswith(_ELF) or ".so" in path.suffixes:
         return False
     return not _elf_trouble(head, platform.machine(), "") and _elf(head)[0] in (_RUN, _SHARED)
+
+
+def is_foreign(path: pathlib.Path) -> bool:
+    """Whether it is a program, but for another machine or system."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    is_other = any(head.startswith(magic) for magic in _OTHER_SYSTEMS if magic not in _ARCHIVES)
+    return is_other or (head.startswith(_ELF) and ".so" not in path.suffixes)
 
 
 # What Unity puts beside a player.
