@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -57,6 +58,8 @@ def main(argv: Sequence[str]) -> int:
     except (Misused, ValueError) as error:
         sys.stderr.write(f"{error} --help tells what there is.\n")
         return _MISUSED
+    # What gRPC itself would say of a trainer that ended is no news, and looks like some.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     watch = ledger.Ledger(words["--ledger"][-1]) if words["--ledger"] else None
     dial: Any = connection.Connection
     if plan.is_due():

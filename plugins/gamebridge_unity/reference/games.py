@@ -140,9 +140,11 @@ class GameScene(seeded.Seeded):
         if spec.is_discrete:
             chosen = self.players.discrete.astype(spec.dtype) + spec.minimum.reshape(1, -1)
             return chosen.reshape(-1, *spec.shape).astype(spec.dtype)
-        share = (np.clip(self.players.continuous, -1, 1) + 1) / 2
+        pushed = np.clip(self.players.continuous, -1, 1)
         low, high = spec.minimum.ravel(), spec.maximum.ravel()
-        return (low + share * (high - low)).reshape(-1, *spec.shape).astype(spec.dtype)
+        # Where the bounds are -1 and 1 nothing is to be rounded.
+        scaled = (low + high) / 2 + pushed * ((high - low) / 2)
+        return scaled.reshape(-1, *spec.shape).astype(spec.dtype)
 
 
 def _name(sensor: str, path: str) -> str:
