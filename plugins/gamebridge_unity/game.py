@@ -177,9 +177,9 @@ class UnityGame(contract.Game):
             self._crew.bring_up(moment)
             self._crew.go_on(self._sheet.chosen, moment)
             self._crew.raise_error()
-        rows = self._hand_out(named)
+            rows = self._hand_out(named)
+            self._watch.look(rows.valid)
         self._num_valid += int(np.count_nonzero(rows.valid & named))
-        self._watch.look(rows.valid)
         return rows
 
     def render(self, slot: int = 0) -> Array | None:
