@@ -44,7 +44,7 @@ _RULES: tuple[tuple[str, str], ...] = (
     (
         r"communication API version|API version is not compatible|[Pp]rotocol version .*mismatch",
         "it speaks another version of the ML-Agents protocol than 1.5.0: build it with the "
-        "ML-Agents package 1.0.8 or newer (com.unity.ml-agents 2.0 to 4.0).",
+        "package com.unity.ml-agents 2.x or 3.x.",
     ),
     (
         r"[Nn]o display|[Cc]an(?:no|')t open display|[Uu]nable to open (?:X )?display|"
