@@ -101,14 +101,6 @@ class Trainer:
                 assert not gone, f"the player left with {gone}"
         raise AssertionError(f"the player said nothing for {LIMIT_S} s")
 
-    def has_call(self, wait_s):
-        """Whether the player calls within so long."""
-        try:
-            self._calls.get(timeout=wait_s)
-        except queue.Empty:
-            return False
-        return True
-
     def _order(self, command, actions, side_channels):
         answer = self._messages.UnityMessageProto()
         answer.header.status = wire.NORMAL
