@@ -122,7 +122,7 @@ class Communicator:
                 continue
             if 0 <= self._limit < len(call.request):
                 self._lost = self._too_large(len(call.request))
-                break
+                raise Broken(self._lost)
             return call.request
         until_s = time.monotonic() + min(timeout_s, _AFTERMATH_S)
         while time.monotonic() < until_s:

@@ -127,7 +127,7 @@ def _varints(values: Array, size: int) -> Array:
     for place in range(size):
         out[..., place] = values >> (7 * place) & 0x7F
     out[..., : size - 1] |= 0x80
-    return out.reshape(len(values), -1)
+    return out.reshape(len(values), values.shape[1] * size)
 
 
 def _checked(

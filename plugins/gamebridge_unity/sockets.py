@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Iterator
@@ -75,12 +76,13 @@ def _pids() -> Iterator[int]:
 
 def _sockets(pid: int) -> set[str]:
     """The inodes of a process's sockets; none where it is not ours to see."""
+    folder = f"/proc/{pid}/fd"
     found = set()
-    try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            link = os.readlink(entry.path)
-            if link.startswith("socket:["):
-                found.add(link[8:-1])
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            # Each may be closed in the meantime.
+            with contextlib.suppress(OSError):
+                link = os.readlink(f"{folder}/{name}")
+                if link.startswith("socket:["):
+                    found.add(link[8:-1])
     return found
