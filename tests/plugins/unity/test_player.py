@@ -81,10 +81,8 @@ def act(*rows):
 
 
 def test_the_command_line_is_read_as_a_unity_build_reads_it():
-    given = arguments.scan(
-        ["-nographics", "-batchmode", "--mlagents-port", "1", "-LOGFILE", "a.log"]
-        + ["--mlagents-port", "5005", "-screen-width", "80", "--scene", "x"]
-    )
+    words = "-nographics -batchmode --mlagents-port 1 -LOGFILE a.log --mlagents-port 5005 "
+    given = arguments.scan([*words.split(), "-screen-width", "80", "--scene", "x"])
     assert given == arguments.Arguments(
         5005, "a.log", True, ("-screen-width", "80", "--scene", "x")
     )
