@@ -1,8 +1,9 @@
 """`Child`: a process that is ours, from its start to its end.
 
 It leads a session and a group of its own, and the whole group ends with it. It does not
-outlive us, whatever ends us: the kernel kills it, even if it is stopped. Our own programs ask
-the kernel for that themselves. For a foreign executable a few lines of Python ask, and then
+outlive us, whatever ends us: the kernel kills it, even if it is stopped. (Not its own children,
+should we be killed: a script that starts a player has to `exec` it.) Our own programs ask the
+kernel for that themselves. For a foreign executable a few lines of Python ask, and then
 become it: 16 ms on our machine, however large this process is. What asks between fork and
 exec takes the page tables along (60 ms at 2 GB) and may meet a lock that another thread of
 ours held at that moment; TensorFlow and gRPC have many.
@@ -30,11 +31,11 @@ _LOOK = os.WEXITED | os.WNOHANG | os.WNOWAIT
 _LAST_WORDS_S = 0.5
 _BECOMING_S = 30.0
 
-# No core file of a crashed player fills the disk. Python ignores two signals, which would be
-# ignored by what it becomes.
+# No core file of a crashed player fills the disk. Python ignores two signals and may set a
+# variable, in place of the locale C; what it becomes is to have them as they were.
 _BECOME = """
 import ctypes, os, resource, signal, sys
-parent, report = int(sys.argv[1]), int(sys.argv[2])
+parent, report, path, *rest = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[4:]
 ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
 if os.getppid() != parent:
     os._exit(1)
@@ -42,8 +43,11 @@ resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 for number in (signal.SIGPIPE, signal.SIGXFSZ):
     signal.signal(number, signal.SIG_DFL)
 os.set_inheritable(report, False)
+os.environ.pop("LC_CTYPE", None)
+if sys.argv[3]:
+    os.environ["LC_CTYPE"] = sys.argv[3][1:]
 try:
-    os.execve(sys.argv[3], sys.argv[3:], os.environ)
+    os.execve(path, [path, *rest], os.environ)
 except OSError as error:
     os.write(report, str(error.errno).encode("ascii"))
 os._exit(127)
@@ -97,8 +101,10 @@ class Child:
                         opened.callback(os.close, report_fd)
                         handed.callback(os.close, write_fd)
                         given.append(write_fd)
-                        numbers = [str(os.getpid()), str(write_fd)]
-                        command = [sys.executable, "-I", "-S", "-c", _BECOME, *numbers, *command]
+                        ctype = (os.environ if env is None else env).get("LC_CTYPE")
+                        words = [str(os.getpid()), str(write_fd)]
+                        words.append("" if ctype is None else f"={ctype}")
+                        command = [sys.executable, "-I", "-S", "-c", _BECOME, *words, *command]
                     self._output = log.open(label, kept)
                     handed.callback(os.close, self._output.write_fd)
                     self._launch(command, env, cwd, given)

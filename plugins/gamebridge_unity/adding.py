@@ -64,11 +64,7 @@ def add(
     """
     into = into or default_folder()
     name = name or _name_of(source)
-    if not builds.NAME.fullmatch(name):
-        raise errors.ConfigError(
-            f"A build cannot be called '{name}'; expected letters, digits, '.', '_' and '-'. "
-            "Give another --name."
-        )
+    builds.check_name(name, "Give another --name.")
     if (into / name).exists():
         raise errors.ConfigError(
             f"{into / name} is there already. Remove it first, or give another --name."

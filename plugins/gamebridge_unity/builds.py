@@ -24,6 +24,9 @@ FOLDERS_VARIABLE = "GAMEBRIDGE_UNITY_BUILDS"
 OWN_FOLDER = pathlib.Path(__file__).resolve().parent / "builds"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+# Games that have another meaning: unity/build and unity/editor.
+RESERVED = ("build", "editor")
+
 _PLATFORMS = {"linux": "linux", "darwin": "macos", "win32": "windows"}
 
 
@@ -144,11 +147,7 @@ def load(folder: pathlib.Path) -> Build:
       SecurityError: everybody may write into it.
     """
     folder = folder.absolute()
-    if not NAME.fullmatch(folder.name):
-        raise errors.ConfigError(
-            f"{folder}: a build cannot be called '{folder.name}'; expected letters, digits, '.', "
-            "'_' and '-'. Rename the folder."
-        )
+    check_name(folder.name, f"Rename {folder}.")
     values, source = config.read(folder / FILE)
     description = config.convert(values, descriptions.Description, source=source)
     executable = folder / _executable(folder, description)
@@ -161,6 +160,19 @@ def load(folder: pathlib.Path) -> Build:
         is_own=folder.parent == OWN_FOLDER,
         **vars(description),
     )
+
+
+def check_name(name: str, cure: str) -> None:
+    """Refuses a name that no build can have.
+
+    Raises:
+      ConfigError: says so, and the cure.
+    """
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise errors.ConfigError(
+            f"A build cannot be called '{name}'; expected letters, digits, '.', '_' and '-', and "
+            f"not {' or '.join(map(repr, RESERVED))}. {cure}"
+        )
 
 
 def for_path(path: str | os.PathLike[str]) -> Build:

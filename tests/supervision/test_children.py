@@ -116,6 +116,10 @@ def test_it_has_the_environment_and_the_folder_that_it_is_given(start, tmp_path,
     child = start(["/usr/bin/env"], env={"LANG": "C.UTF-8", "NAME": "v\u00e4lue"}, cwd=tmp_path)
     assert child.wait(5)
     assert sorted(child.tail()) == ["LANG=C.UTF-8", "NAME=v\u00e4lue"]
+    for given in ({"LANG": "C"}, {"LANG": "C", "LC_CTYPE": "C"}):
+        child = start(["/usr/bin/env"], env=given)
+        assert child.wait(5)
+        assert dict(line.split("=") for line in child.tail()) == given
     child = start(shell("pwd; read line || echo nothing to read"), cwd=tmp_path)
     assert child.wait(5)
     assert child.tail() == [str(tmp_path), "nothing to read"]

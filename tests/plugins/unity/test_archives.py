@@ -255,7 +255,7 @@ def test_what_is_there_is_not_overwritten(tmp_path, into):
     assert sorted(path.name for path in into.iterdir()) == ["other", "race"]
 
 
-@pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "", "a b"])
+@pytest.mark.parametrize("name", ["build", "../evil", "a/b", ".hidden", "", "a b"])
 def test_a_name_is_one_word(tmp_path, into, name):
     source = make_zip(tmp_path / "race.zip")
     if name:

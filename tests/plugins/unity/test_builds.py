@@ -132,9 +132,10 @@ def test_one_broken_build_hides_no_other(make, tmp_path):
     make("better")
     broken = make("broken", toml="agnets = 8")
     make("a name", toml="")
+    make("editor", toml="")
     found, failed = builds.find([tmp_path / "builds"])
     assert [build.name for build in found] == ["better", "good"]
-    assert [failure.name for failure in failed] == ["a name", "broken"]
+    assert [failure.name for failure in failed] == ["a name", "broken", "editor"]
     assert failed[1].folder == broken
     assert "'agents'" in str(failed[1].cause)
     assert builds.named("good", [tmp_path / "builds"]).name == "good"
