@@ -10,6 +10,7 @@ import ctypes
 import ctypes.util
 import logging
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ class Window:
         os.environ["SDL_VIDEODRIVER"] = "x11"
         os.environ["SDL_AUDIODRIVER"] = "dummy"
         os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
-        import pygame
+        with warnings.catch_warnings():
+            # The version that TF-Agents pins imports what setuptools calls deprecated.
+            warnings.simplefilter("ignore")
+            import pygame
 
         self._pygame: Any = pygame
         try:
