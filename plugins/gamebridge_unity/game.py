@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -55,7 +56,7 @@ class UnityGame(contract.Game):
         *,
         graphics: str = "none",
         picture: Callable[[UnityGame, int], Array | None] | None = None,
-        free: Callable[[], None] = lambda: None,
+        free: Callable[[bool], None] = lambda _: None,
         steps_per_s: float | None = None,
     ) -> None:
         """Waits until all players are up and, but for `late_agents`, all slots have an agent.
@@ -68,7 +69,7 @@ class UnityGame(contract.Game):
           members: whose players are starting, with an equal share of the slots each.
           graphics: how players are started, for messages.
           picture: what `render` shows of a slot; None for nothing.
-          free: called once all players have ended.
+          free: called once all players have ended, with whether any was lost.
           steps_per_s: decisions of an agent in a second of the game's own time.
 
         Raises:
@@ -80,12 +81,11 @@ class UnityGame(contract.Game):
         self.num_slots = num_slots
         self.steps_per_s = steps_per_s
         self._settings = settings
-        self._limits = limits
         self._members = members
         self._crew = crew.Crew(members)
         self._picture = picture
-        self._free = free
-        self._is_closed = False
+        # Called by `close`, or with the last reference, or when the interpreter exits.
+        self._end = weakref.finalize(self, _end, members, limits.close_timeout_s, free)
         self._num_steps = self._num_valid = 0
         self._schedule = schedules.Schedule(settings.parameters)
         self._is_evaluation = False
@@ -206,17 +206,7 @@ class UnityGame(contract.Game):
 
     def close(self) -> None:
         """Ends all players, at once where they do not end in time. May be called twice."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        until_s = time.monotonic() + self._limits.close_timeout_s
-        try:
-            for member in self._members:
-                member.part()
-        finally:
-            for member in self._members:
-                member.close(max(0.0, until_s - time.monotonic()))
-            self._free()
+        self._end()
 
     def frames(self) -> dict[str, Array]:
         """Returns the newest frames of all slots, [B, height, width, channels], by name."""
@@ -299,8 +289,19 @@ class UnityGame(contract.Game):
         return mask
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if not self._end.alive:
             raise ValueError(f"{self.name} is closed: make it anew to play on.")
+
+
+def _end(members: Sequence[squad.Member], timeout_s: float, free: Callable[[bool], None]) -> None:
+    until_s = time.monotonic() + timeout_s
+    try:
+        for member in members:
+            member.part()
+    finally:
+        for member in members:
+            member.close(max(0.0, until_s - time.monotonic()))
+        free(any(member.has_lost for member in members))
 
 
 @contextlib.contextmanager

@@ -80,8 +80,12 @@ class Launcher:
         display = self._displays.get(index)
         return None if display is None else display.picture()
 
-    def close(self, *, keeps_logs: bool = True) -> None:
-        """Ends the displays; call it when all players have ended. May be called twice."""
+    def close(self, keeps_logs: bool) -> None:
+        """Ends the displays; to be called when all players have ended. May be called twice.
+
+        Args:
+          keeps_logs: whether somebody will want to read them.
+        """
         with self._lock:
             self._is_closed = True
             for display in self._displays.values():

@@ -48,7 +48,7 @@ def make(request: GameRequest, build: builds.Build | None) -> game.UnityGame:
             (settings.engine.width or _SCREEN[0], settings.engine.height or _SCREEN[1]),
             is_seen=is_seen,
         )
-        opened.callback(host.close)
+        opened.callback(host.close, False)
         members = []
         for index in range(settings.players):
             members.append(_member(name, index, count, settings, limits, host, build))

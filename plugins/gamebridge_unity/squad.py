@@ -8,6 +8,7 @@ often and how soon, is the budget's (`gamebridge.supervision`), as for worker pr
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
@@ -27,7 +28,7 @@ from gamebridge_unity import (
 )
 from gamebridge_unity import channels as unity_channels
 from gamebridge_unity import client as clients
-from gamebridge_unity.settings import UnitySettings
+from gamebridge_unity.settings import EditorSettings, UnitySettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Member:
       stage: how far the present player is.
       is_asked: whether it was answered, and has not said anything since.
       is_fresh: whether it was not answered since its agents were first seen.
+      has_lost: whether any player was lost so far.
       num_silent: messages in a row that said nothing of the behaviour that learns.
     """
 
@@ -128,6 +130,7 @@ class Member:
         self.stage: Stage = "waiting"
         self.is_asked = False
         self.is_fresh = True
+        self.has_lost = False
         self.num_silent = 0
         self._index = index
         self._settings = settings
@@ -139,9 +142,10 @@ class Member:
         self._player: players.Player | None = None
         self._start: starting.Start | None = None
         self._has_been_up = self._has_warned = False
-        self._is_editor = False
+        self._is_editor = isinstance(settings, EditorSettings)
         self._since_s = 0.0
         self._heard_s = 0.0
+        self._refuse_strangers()
         self._begin()
 
     @property
@@ -181,7 +185,6 @@ class Member:
             self._player = outcome.player
             if outcome.error is not None:
                 self._judge(outcome.error, outcome.stage)
-            self._is_editor = outcome.player is None
             self.behavior = self._wanted = outcome.behavior
             self.stage, self._has_been_up = "up", True
             self.is_asked, self.is_fresh, self.num_silent = False, True, 0
@@ -218,9 +221,7 @@ class Member:
         try:
             said = self.client.receive(left_s, self._check)
         except clients.Late:
-            raise Lost(
-                f"had not answered after {limit_s:g} s (supervision.step_timeout_s)", "step"
-            ) from None
+            raise Lost(self._late("step"), "step") from None
         except (clients.Broken, players.Gone) as gone:
             raise Lost(self._why(gone), "step") from gone
         except errors.GameError as error:
@@ -276,6 +277,7 @@ class Member:
         if wait_s is None:
             return _caused(errors.PlayerError(f"{told} {self._budget.describe()}"), lost)
         self.client.renew()
+        self._refuse_strangers()
         soon = "at once" if wait_s == 0 else f"in {wait_s:g} s"
         _LOG.warning("%s It is replaced %s (restart %d).", told, soon, self._budget.num_restarts)
         self.stage, self._since_s = "waiting", time.monotonic() + wait_s
@@ -313,13 +315,19 @@ class Member:
             agents_timeout_s=settings.agents_timeout_s,
         )
 
+    def _refuse_strangers(self) -> None:
+        """Hears nobody from outside until the player is started; then it alone is heard."""
+        if not self._is_editor:
+            self.client.expect(os.getpid())
+
     def _judge(self, error: Exception, stage: diagnosis.Stage) -> None:
         """Raises what a failed start comes to."""
         if isinstance(error, players.Gone):
             raise Lost(self._why(error), stage) from error
         if isinstance(error, (clients.Late, clients.Broken, starting.NoAgents, errors.GameError)):
             game_error = error if isinstance(error, errors.GameError) else None
-            lost = Lost(self._why(error), stage, game_error)
+            why = self._late(stage) if isinstance(error, clients.Late) else self._why(error)
+            lost = Lost(why, stage, game_error)
             # Nothing speaks for it that the next one would do better.
             if self._has_been_up or isinstance(error, clients.Broken):
                 raise lost from error
@@ -363,6 +371,14 @@ class Member:
         if self._player is not None:
             self._player.check()
 
+    def _late(self, stage: diagnosis.Stage) -> str:
+        """Says how long was waited for a start, and what that is set by."""
+        if stage in ("start", "connect"):
+            name = "game.editor_timeout_s" if self._is_editor else "supervision.start_timeout_s"
+            return f"had not connected after {self._connect_timeout_s:g} s ({name})"
+        limit_s = self._limits.step_timeout_s
+        return f"had not answered after {limit_s:g} s (supervision.step_timeout_s)"
+
     def _why(self, error: Exception) -> str:
         """Says why; that a process has ended says more than that its connection has."""
         if isinstance(error, clients.Broken) and self._player is not None:
@@ -375,6 +391,7 @@ class Member:
 
     def _told(self, lost: Lost, moment: str) -> str:
         """Says what happened, when and why, and what the player wrote last."""
+        self.has_lost = True
         text = f"{self.label}, {moment}: {str(lost).rstrip('.')}."
         player = self._player
         if player is None:

@@ -117,9 +117,15 @@ class Start:
         outcome.stage = "connect"
         left_s = max(0.1, began_s + connect_s - time.monotonic())
         client.handshake(*self._seeding, left_s, self._check)
-        client.send_reset()
-        batches = client.receive(max(step_s, left_s), self._check)
         outcome.stage = "agents"
+        client.send_reset()
+        # The first scene may still be loading.
+        first_s = max(step_s, began_s + connect_s - time.monotonic())
+        try:
+            batches = client.receive(first_s, self._check)
+        except clients.Late:
+            limit = f"{first_s:.3g} s (supervision.step_timeout_s)"
+            raise NoAgents(self._silence(client.behaviors, limit)) from None
         limit_s = time.monotonic() + agents_s
         while True:
             outcome.behavior = self._chosen(client.behaviors)
@@ -128,7 +134,8 @@ class Start:
                 outcome.batches = batches
                 return
             if time.monotonic() > limit_s:
-                raise NoAgents(self._silence(client.behaviors, agents_s))
+                limit = f"{agents_s:g} s (agents_timeout_s)"
+                raise NoAgents(self._silence(client.behaviors, limit))
             client.send_step(drive(client.behaviors, batches, self._policy))
             batches = client.receive(step_s, self._check)
 
@@ -142,12 +149,12 @@ class Start:
         """Returns the name of the behaviour that learns; "" where it was not seen yet."""
         return choose(self._behavior, list(behaviors))
 
-    def _silence(self, behaviors: Mapping[str, unity_behaviors.Behavior], agents_s: float) -> str:
+    def _silence(self, behaviors: Mapping[str, unity_behaviors.Behavior], limit: str) -> str:
         wanted = f"no agent of behaviour '{self._behavior}'" if self._behavior else "no agent"
         seen = ", ".join(f"'{name}'" for name in behaviors) or "none"
         return (
-            f"is connected, and {wanted} asked for a decision within {agents_s:g} s "
-            f"(agents_timeout_s); behaviours seen: {seen}"
+            f"is connected, and {wanted} asked for a decision within {limit}; "
+            f"behaviours seen: {seen}"
         )
 
 
