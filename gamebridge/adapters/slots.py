@@ -109,10 +109,11 @@ class SlotGame(Game):
         self._telemetry = {
             key: np.zeros(self.num_slots, spec.dtype) for key, spec in self._telemetry_spec.items()
         }
-        self._views: list[Array] = []
-        if isinstance(self._observation_spec, specs.ArraySpec):
-            column, shape = self._rows.observation, self._observation_spec.shape
-            self._views = [column[slot : slot + 1].reshape(shape) for slot in range(self.num_slots)]
+        # Rows and one view a slot of them, by the rows' identity; and the rows that were used
+        # before others were lent, until those hold all slots.
+        self._views_of: dict[int, tuple[specs.Nest, list[Array]]] = {}
+        self._views = self._split(self._rows.observation)
+        self._earlier: Any = None
         self._steps = [single.step for single in singles]
         self._max_steps = [single.max_steps for single in singles]
         self._seeds = [_episode_seeds(seed) for seed in seeding.slot_seeds(0, self.num_slots)]
@@ -135,6 +136,14 @@ class SlotGame(Game):
         """The environments' own."""
         return self._telemetry_spec
 
+    def lend(self, observation: specs.Nest) -> bool:
+        """See `Game`."""
+        if observation is not self._rows.observation:
+            self._earlier = self._rows.observation if self._earlier is None else self._earlier
+            self._rows = self._rows._replace(observation=observation)
+            self._views = self._split(observation)
+        return True
+
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> TimeStep:
         """See `Game`.
 
@@ -152,6 +161,8 @@ class SlotGame(Game):
                 )
             for slot in named:
                 self._seeds[slot] = _episode_seeds(seeds[slot])
+        if self._earlier is not None:
+            self._catch_up(named)
         for slot in named:
             self._begin(slot)
         return self._rows
@@ -165,6 +176,9 @@ class SlotGame(Game):
           GameError: an environment raised, or what it returned breaks its spec.
         """
         actions = columns.split(self._action_spec, action, self.num_slots, self.name)
+        named = self._named("active", active)
+        if self._earlier is not None:
+            self._catch_up(named)
         step_types, rewards, discounts, observations, _ = self._rows
         steps, views, over, elapsed = self._steps, self._views, self._over, self._elapsed
         max_steps, telemetry = self._max_steps, self._telemetry
@@ -173,7 +187,7 @@ class SlotGame(Game):
         spec = self._observation_spec
         dtype, shape = (spec.dtype, spec.shape) if isinstance(spec, specs.ArraySpec) else (None, ())
         in_middle = self._in_middle
-        for slot in self._named("active", active):
+        for slot in named:
             if over[slot]:
                 self._begin(slot)
                 continue
@@ -294,6 +308,25 @@ class SlotGame(Game):
                 f"[{self.num_slots}]: True where a slot is meant."
             )
         return np.flatnonzero(mask).tolist()
+
+    def _split(self, observation: specs.Nest) -> list[Array]:
+        if not isinstance(self._observation_spec, specs.ArraySpec):
+            return []
+        known = self._views_of.get(id(observation))
+        if known is None:
+            shape = self._observation_spec.shape
+            views = [row.reshape(shape) for row in np.split(observation, self.num_slots)]
+            known = self._views_of[id(observation)] = observation, views
+        return known[1]
+
+    def _catch_up(self, named: Sequence[int]) -> None:
+        """Copies the rows of slots that do not advance to where the others will be written."""
+        if len(named) < self.num_slots:
+            others = np.ones(self.num_slots, np.bool_)
+            others[named] = False
+            for old, new in zip(specs.leaves(self._earlier), specs.leaves(self._rows.observation)):
+                new[others] = old[others]
+        self._earlier = None
 
     def _check_open(self) -> None:
         if not self._singles:

@@ -42,6 +42,11 @@ class Clock(contract.Wrapper):
         self.seconds += time.perf_counter() - began_s
         return time_step
 
+    @property
+    def can_keep_rows(self) -> bool:
+        """The game's."""
+        return self.game.can_keep_rows
+
     def step(self, action: specs.Nest, active: Array | None = None) -> contract.TimeStep:
         """Steps the game."""
         began_s = time.perf_counter()

@@ -139,6 +139,25 @@ class Game(abc.ABC):
         """
         return None
 
+    @property
+    def can_keep_rows(self) -> bool:
+        """Whether the observation of the newest time step may be kept without a copy.
+
+        Then its arrays are not written to as long as anybody holds a reference to them, to the
+        arrays themselves; a view does not count. Else rows stay as they are until the next call.
+        """
+        return False
+
+    def lend(self, observation: specs.Nest) -> bool:
+        """Lends arrays [B, ...] of the caller's to write observations into.
+
+        Returns:
+          False where the game writes into its own. Else it writes all slots' observations
+          into these from the next call on, until others are lent, and hands out just these;
+          rows of slots that do not advance are copied from the arrays before.
+        """
+        return False
+
     def close(self) -> None:  # noqa: B027 - most games hold nothing
         """Frees what the game holds. May be called twice."""
 

@@ -276,11 +276,13 @@ class GameTFEnvironment(tf_environment.TFEnvironment):
         return leaves[0] if self._is_flat else tf.nest.pack_sequence_as(self._action_spec, leaves)
 
     def _rows(self, time_step: games.TimeStep) -> list[Array]:
-        # Copies: TensorFlow may read what it is given in place, and so does the game write.
+        # Copies, unless the game knows of them: TensorFlow may read what it is given in place,
+        # and so does the game write.
         step_type, reward, discount, observation, valid = time_step
         leaves = specs.leaves(observation) if self._is_nested else [observation]
-        rows = [step_type.copy(), reward.copy(), discount.copy()]
-        rows += [buffer.copy(leaf) for buffer, leaf in zip(self._buffers, leaves, strict=True)]
+        if not self.game.can_keep_rows:
+            leaves = [leaf.copy(rows) for leaf, rows in zip(self._buffers, leaves, strict=True)]
+        rows = [step_type.copy(), reward.copy(), discount.copy(), *leaves]
         if not self._door.waits:
             rows.append(valid.copy())
         return rows

@@ -53,6 +53,11 @@ class AsynchronousPool(pool.Pool):
         self._is_aside = np.zeros(self.num_slots, np.bool_)
         self._aside = self._new_rows()
 
+    @property
+    def can_keep_rows(self) -> bool:
+        """Never: what it hands out are rows of its own, written to at each step."""
+        return False
+
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> games.TimeStep:
         """See `Pool`; what is under way in the slots named is waited for and forgotten."""
         self._check_open()
@@ -63,9 +68,9 @@ class AsynchronousPool(pool.Pool):
         desks.copy_rows(self._layout.sets[0], self._aside, np.flatnonzero(put_aside))
         self._is_aside |= put_aside
         # The pool's own way is the synchronous one, from the rows as they stand.
-        desks.copy_rows(self._rows, self._layout.sets[self._set], slice(None))
+        desks.copy_rows(self._rows, self._layout.sets[self._turn[1]], slice(None))
         super().reset(seeds, named)
-        desks.copy_rows(self._layout.sets[self._set], self._rows, np.flatnonzero(named))
+        desks.copy_rows(self._layout.sets[self._turn[1]], self._rows, np.flatnonzero(named))
         for mask in (self._is_pending, self._is_ready, self._is_ended, self._is_aside):
             mask &= ~named
         self._is_idle |= named
@@ -175,7 +180,7 @@ class AsynchronousPool(pool.Pool):
         if layout.active[mine].any():
             command |= layouts.STEP | layouts.MASKED
         # What was handed out is a copy: one set of rows is enough.
-        station.ask(command, 0)
+        station.ask(command)
         self._is_asked[mine] = pending
         self._is_pending[mine] = False
 

@@ -1,10 +1,11 @@
 """`Layout`: where everything of a pool lies in its shared memory.
 
-    [semaphore of all][control of each worker][actions][masks and seeds][rows, set 0][rows, set 1]
+    [semaphore of all][control of each worker][actions][masks and seeds][rows, set 0][rows, set 1]...
 
 Every array is aligned to 64 bytes and holds all slots; a worker has a range of them. Rows
-have two sets that take turns, so that the rows before this step are whole while a worker
-writes the next ones, and can still be told when it dies of that.
+have sets that take turns, so that the rows before this step are whole while a worker writes
+the next ones, and can still be told when it dies of that. Large rows have more sets than the
+two that this takes, so that they can be handed to TensorFlow without a copy (`turns`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.workers import semaphores
 
-NUM_SETS = 2
 _ALIGNMENT = 64
+_NUM_SETS = 2
+# A loop holds the newest two or three; the step to come needs one, and one is to spare.
+_NUM_LARGE_SETS = 6
+# A leaf of fewer bytes is sooner copied than looked after; as of `tf.buffers`.
+_LARGE_BYTES = 16_384
 
 # Words of a worker's control block, int64 each. ANSWER is the order that was carried out, or
 # its negative where that raised. One word an order: none is ever seen half given.
@@ -30,10 +35,11 @@ _CONTROL = _NUM_WORDS * 8 + 2 * semaphores.SIZE
 
 # Commands: first the slots of `resets` are reset, then those of `active` stepped.
 RESET, STEP, SEEDED, MASKED, RENDER, CLOSE = (1 << bit for bit in range(6))
-# An order is a growing number and, in its low bits, a command. The rows of an odd number are
-# set 1. SLOT says what RENDER is about.
-NUMBER_SHIFT = 8
-COMMANDS = (1 << NUMBER_SHIFT) - 1
+# An order is a growing number, the set of rows to write and, in its low bits, a command. SLOT
+# says what RENDER is about.
+SET_SHIFT, NUMBER_SHIFT = 8, 16
+COMMANDS = (1 << SET_SHIFT) - 1
+SETS = (1 << NUMBER_SHIFT - SET_SHIFT) - 1
 
 
 class Control(NamedTuple):
@@ -122,8 +128,12 @@ class Layout:
         self.active = array((), np.bool_)
         self.resets = array((), np.bool_)
         self.seeds = array((), np.int64)
+        largest = max(
+            int(np.prod((num_slots, *leaf.shape), dtype=np.int64)) * leaf.dtype.itemsize
+            for leaf in specs.leaves(observation_spec)
+        )
         self.sets: list[Rows] = []
-        for _ in range(NUM_SETS):
+        for _ in range(_NUM_LARGE_SETS if largest >= _LARGE_BYTES else _NUM_SETS):
             time_step = games.TimeStep(
                 step_type=array((), np.int32),
                 reward=array((), np.float32),

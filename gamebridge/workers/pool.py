@@ -20,7 +20,7 @@ from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
-from gamebridge.workers import desks, processes, semaphores, staffs, stations
+from gamebridge.workers import desks, processes, semaphores, staffs, stations, turns
 from gamebridge.workers import layout as layouts
 
 # How long a step waits where all that it was asked for is being replaced.
@@ -51,9 +51,10 @@ class Pool(games.Game):
         self._layout = staff.layout
         self._actions = desks.ActionDesk(staff.action_spec, staff.layout.action, self.name)
         self._states = desks.SlotStates(self.num_slots)
-        # Of the last order; its rows are set 1 where it is odd.
-        self._number = 0
-        self._set = 0
+        # Of the last order: its number, the set of rows that it writes, the set before. All at
+        # once, so that Ctrl-C finds them as they belong together.
+        self._turn = (0, 0, 0)
+        self._turns = turns.Turns([rows.time_step.observation for rows in staff.layout.sets])
         self._num_steps = 0
         self._phase = _ODD
         self._deadline = semaphores.Deadline(_PATIENCE_S)
@@ -91,6 +92,11 @@ class Pool(games.Game):
         """The game's."""
         return self._staff.telemetry_spec
 
+    @property
+    def can_keep_rows(self) -> bool:
+        """See `Game`."""
+        return self._turns.can_keep(self._turn[1])
+
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> games.TimeStep:
         """See `Game`. Waits until a worker that is being replaced is there again.
 
@@ -115,7 +121,7 @@ class Pool(games.Game):
             self._states.is_lost[fresh] = False
             self._await_stations(fresh)
             self._play(fresh, is_reset=True)
-        return self._layout.sets[self._set].time_step
+        return self._sets[self._turn[1]]
 
     def step(self, action: specs.Nest, active: Array | None = None) -> games.TimeStep:
         """See `Game`.
@@ -132,15 +138,16 @@ class Pool(games.Game):
         self._num_steps += 1
         if self._phase or active is not None:
             self._play(self._named("active", active), is_reset=False)
-            return self._layout.sets[self._set].time_step
+            return self._sets[self._turn[1]]
         # All is well: everybody is woken up once and waited for once.
         now_s = time.monotonic()
         deadline = self._deadline
         deadline.refresh(now_s)
         self._phase = _PLAYING
-        self._number = number = self._number + 1
-        order = number << layouts.NUMBER_SHIFT | layouts.STEP
-        self._set = index = number & 1
+        number, before, _ = self._turn
+        index = self._turns.after(before)
+        self._turn = (number + 1, index, before)
+        order = number + 1 << layouts.NUMBER_SHIFT | index << layouts.SET_SHIFT | layouts.STEP
         for words, go, _ in self._controls:
             words[layouts.ORDER] = order
             go.post()
@@ -156,7 +163,7 @@ class Pool(games.Game):
 
     def telemetry(self) -> dict[str, Array]:
         """The game's."""
-        return self._layout.sets[self._set].telemetry
+        return self._layout.sets[self._turn[1]].telemetry
 
     def render(self, slot: int = 0) -> Array | None:
         """See `Game`; None, too, while the slot's worker is being replaced.
@@ -171,20 +178,18 @@ class Pool(games.Game):
         self._finish_interrupted()
         for station in self._staff.stations:
             if station.slots.start <= slot < station.slots.stop and station.stage == "up":
-                # Numbers of one parity name the same rows.
-                self._number += 2
+                number, present, before = self._turn
+                self._turn = (number + 1, present, before)
                 self._phase = self._phase or _ODD
                 try:
-                    picture: Array | None = station.picture(
-                        slot - station.slots.start, self._number
-                    )
+                    picture: Array | None = station.picture(slot - station.slots.start, number + 1)
                     self._look_around()
                     return picture
                 except processes.Lost as lost:
                     if lost.report is not None:  # the next worker could not draw it either
                         self._error = station.stop(lost, f"step {self._num_steps}")
                         self._raise()
-                    self._lose(station, lost, self._none, self._layout.sets[self._set])
+                    self._lose(station, lost, self._none, self._layout.sets[present])
         self._raise()
         return None
 
@@ -208,11 +213,11 @@ class Pool(games.Game):
         layout.active[...] = wanted & ~resets
         layout.seeds[...] = states.seeds
         self._phase = _PLAYING
-        before, index = self._set, 1 - self._set
+        last, before, _ = self._turn
+        index = self._turns.after(before)
         numbers = [station.number for station in self._staff.stations if station.stage == "up"]
-        number = max(self._number, *numbers, 0) + 1
-        self._number = number + ((number ^ index) & 1)
-        self._set = index
+        number = max(last, *numbers, 0) + 1
+        self._turn = (number, index, before)
         asked = []
         for station in self._staff.stations:
             mine = station.slots
@@ -223,7 +228,7 @@ class Pool(games.Game):
                 command |= layouts.STEP | layouts.MASKED
             if station.stage == "up" and command:
                 asked.append(station)
-                station.give(self._number, command)
+                station.give(number, index, command)
             else:
                 desks.copy_rows(layout.sets[before], layout.sets[index], mine)
         self._settle(asked, named, resets)
@@ -231,7 +236,8 @@ class Pool(games.Game):
     def _settle(self, asked: Sequence[stations.Station], named: Array, resets: Array) -> None:
         """Waits for the stations that were asked, and sets right the rows that are not theirs."""
         states = self._states
-        before, after = self._layout.sets[1 - self._set], self._layout.sets[self._set]
+        _, index, last = self._turn
+        before, after = self._layout.sets[last], self._layout.sets[index]
         is_kept = ~named | states.is_lost
         for station in asked:
             mine = station.slots
@@ -304,8 +310,8 @@ class Pool(games.Game):
         """Waits for answers to an order that an exception, such as Ctrl-C, broke off."""
         if self._phase == _CALM:
             return
-        self._set = self._number & 1
-        after, before = self._layout.sets[self._set], self._layout.sets[1 - self._set]
+        number, index, last = self._turn
+        after, before = self._layout.sets[index], self._layout.sets[last]
         for station in self._staff.stations:
             if station.stage == "up":
                 try:
@@ -315,7 +321,7 @@ class Pool(games.Game):
                 except processes.Lost as lost:
                     self._lose(station, lost, self._none, before)
             # Some of them may not have been asked yet.
-            is_played = station.stage == "up" and station.number == self._number
+            is_played = station.stage == "up" and station.number == number
             if self._phase == _PLAYING and not is_played:
                 desks.copy_rows(before, after, station.slots)
         self._phase = _ODD

@@ -229,7 +229,7 @@ def _close(
     until_s = time.monotonic() + supervision.close_timeout_s
     for station in members:
         if station.stage == "up":
-            station.ask(layouts.CLOSE, 0)
+            station.ask(layouts.CLOSE)
             continue
         # It was not playing: there is nothing that it could end in an orderly way.
         station.close(0)

@@ -167,16 +167,23 @@ class Station:
         """Of the last order that was given to the present process; 0 before the first."""
         return self.control.words[layouts.ORDER] >> layouts.NUMBER_SHIFT
 
-    def ask(self, command: int, index: int) -> None:
-        """Gives the next order: a command about the set of rows `index`."""
-        number = self.number + 1
-        self.give(number + ((number ^ index) & 1), command)
+    def ask(self, command: int) -> None:
+        """Gives the next order: a command about set 0 of the rows."""
+        self.give(self.number + 1, 0, command)
 
-    def give(self, number: int, command: int) -> None:
-        """Gives an order: a command (`layout.STEP` and so on) under a number, a new one."""
+    def give(self, number: int, index: int, command: int) -> None:
+        """Gives an order.
+
+        Args:
+          number: a new one.
+          index: the set of rows that is to be written.
+          command: `layout.STEP` and so on.
+        """
         words, go, _ = self.control
         self.since_s = time.monotonic()
-        words[layouts.ORDER] = number << layouts.NUMBER_SHIFT | command
+        words[layouts.ORDER] = (
+            number << layouts.NUMBER_SHIFT | index << layouts.SET_SHIFT | command
+        )
         go.post()
 
     def give_again(self) -> None:
@@ -244,7 +251,7 @@ class Station:
         """
         words = self.control.words
         words[layouts.SLOT] = slot
-        self.give(number, layouts.RENDER)
+        self.give(number, 0, layouts.RENDER)
         limit_s = self._job.supervision.step_timeout_s
         drawn = 0
         while drawn != words[layouts.ORDER]:  # else one that nobody waited for

@@ -108,9 +108,10 @@ def _serve(channel: channels.Channel, memory_fd: int) -> None:
     control = layout.controls[place["index"]]
     if place["is_asynchronous"]:
         control = control._replace(done=layout.any_done)
+    desk = _Desk(game, layout, place["start"], is_asynchronous=place["is_asynchronous"])
     channel.send("ready")
     with game:
-        _play(game, _Desk(game, layout, place["start"]), control, channel)
+        _play(game, desk, control, channel)
 
 
 def _make(wanted: dict[str, Any]) -> contract.Game:
@@ -139,7 +140,9 @@ def _count_from(game: contract.Game, first_slot: int) -> None:
 class _Desk:
     """This worker's part of the pool's arrays."""
 
-    def __init__(self, game: contract.Game, layout: layouts.Layout, start: int) -> None:
+    def __init__(
+        self, game: contract.Game, layout: layouts.Layout, start: int, *, is_asynchronous: bool
+    ) -> None:
         mine = slice(start, start + game.num_slots)
 
         def cut(nest: Any) -> Any:
@@ -154,22 +157,32 @@ class _Desk:
         self._all_true = np.ones(game.num_slots, np.bool_).tobytes()
         self._is_running = np.zeros(game.num_slots, np.bool_)
         self._sets = []
+        # Not in asynchronous pools, which write into rows that are not the newest.
+        self._lends = not is_asynchronous
+        self._nests = []
         for rows in layout.sets:
-            observation = [array[mine] for array in specs.leaves(rows.time_step.observation)]
+            nest = cut(rows.time_step.observation)
+            self._nests.append(nest)
+            observation = specs.leaves(nest)
             heads = [array[mine] for array in (*rows.time_step[:3], rows.time_step.valid)]
             telemetry = {name: array[mine] for name, array in rows.telemetry.items()}
             self._sets.append((heads, observation, telemetry, rows.is_running[mine]))
         self._is_nested = not isinstance(game.observation_spec(), specs.ArraySpec)
 
+    def lend(self, index: int) -> None:
+        """Lets the game write into one set of rows, if it can."""
+        self._lends = self._lends and self._game.lend(self._nests[index])
+
     def write(self, index: int, time_step: contract.TimeStep) -> None:
-        """Copies what the game says into one set of rows."""
+        """Copies what the game says into one set of rows, but for what it wrote there itself."""
         heads, rows, telemetry, is_running = self._sets[index]
         step_type, reward, discount, observation, valid = time_step
         if self._is_nested:
             leaves = specs.leaves(observation)
             for target, source in zip(rows, leaves):  # noqa: B905 - Python 3.8 has no `strict`
-                target[...] = source
-        else:
+                if source is not target:
+                    target[...] = source
+        elif observation is not rows[0]:
             rows[0][...] = observation
         types, rewards, discounts, valids = heads
         types[...] = step_type
@@ -191,7 +204,7 @@ def _play(
     game: contract.Game, desk: _Desk, control: layouts.Control, channel: channels.Channel
 ) -> None:
     words, go, done = control
-    step, write, action = game.step, desk.write, desk.action
+    step, lend, write, action = game.step, desk.lend, desk.write, desk.action
     wait, post, carried_out = go.wait, done.post, 0
     while True:
         wait()
@@ -200,15 +213,15 @@ def _play(
             continue  # a wake-up too many
         carried_out = order
         command = order & layouts.COMMANDS
+        index = order >> layouts.SET_SHIFT & layouts.SETS
         if command == layouts.CLOSE:
             return
         try:
-            if command == layouts.STEP:
-                write(order >> layouts.NUMBER_SHIFT & 1, step(action))
-            elif command == layouts.RENDER:
+            if command == layouts.RENDER:
                 _render(game, words[layouts.SLOT], order, channel)
             else:
-                write(order >> layouts.NUMBER_SHIFT & 1, _play_some(game, desk, command))
+                lend(index)
+                write(index, step(action) if command == layouts.STEP else _some(game, desk, command))
             words[layouts.ANSWER] = order
         except (Exception, SystemExit) as error:  # noqa: BLE001 - reported to the pool
             channel.send({"failed": report(error)})
@@ -216,7 +229,7 @@ def _play(
         post()
 
 
-def _play_some(game: contract.Game, desk: _Desk, command: int) -> contract.TimeStep:
+def _some(game: contract.Game, desk: _Desk, command: int) -> contract.TimeStep:
     if command & layouts.RESET:
         seeds = desk.seeds if command & layouts.SEEDED else None
         time_step = game.reset(seeds, desk.resets)

@@ -52,6 +52,11 @@ class FromZero(contract.Wrapper):
         self._sum = np.zeros(game.num_slots, np.int64)
         self._action = np.zeros(game.num_slots, spec.dtype)
 
+    @property
+    def can_keep_rows(self) -> bool:
+        """The game's."""
+        return self.game.can_keep_rows
+
     def action_spec(self) -> specs.ArraySpec:
         """Integers from 0, int32 or int64."""
         return self._spec
@@ -88,6 +93,11 @@ class FlatBox(contract.Wrapper):
         if spec.is_bounded and low is not None and high is not None:
             # Halved before they are added: the sum of wide bounds could overflow.
             self._scale = (high / 2 - low / 2, high / 2 + low / 2)
+
+    @property
+    def can_keep_rows(self) -> bool:
+        """The game's."""
+        return self.game.can_keep_rows
 
     def action_spec(self) -> specs.ArraySpec:
         """float32 [n]."""

@@ -68,6 +68,11 @@ class EpisodeLog(contract.Wrapper):
         self._watch(time_step, named)
         return time_step
 
+    @property
+    def can_keep_rows(self) -> bool:
+        """The game's."""
+        return self.game.can_keep_rows
+
     def step(self, action: specs.Nest, active: Array | None = None) -> contract.TimeStep:
         """Steps the game and notes what it says."""
         time_step = self.game.step(action, active)

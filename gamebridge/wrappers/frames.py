@@ -32,6 +32,10 @@ class FrameWriter(abc.ABC):
         """Returns what `write` takes of the game's rows, uint8 [B, ...]: one view a slot."""
         return list(frames)
 
+    def use(self, rows: Array) -> bool:
+        """Makes `write` write into other rows [B, ...]; False where it only can into its own."""
+        return False
+
     @abc.abstractmethod
     def write(self, slot: int, frame: Array, *, is_first: bool) -> None:
         """Writes one slot's row.
@@ -84,10 +88,23 @@ class FrameWrapper(contract.Wrapper):
         # Games write into the same rows again: they are split into views once.
         self._seen: list[Array | None] = [None] * len(self._writers)
         self._views: list[list[Array]] = [[] for _ in self._writers]
+        # Rows that were used before others were lent, until those hold all slots.
+        self._earlier: Array | None = None
 
     def observation_spec(self) -> specs.Spec:
         """The game's, with the frames as they come out of here."""
         return self._spec
+
+    def lend(self, observation: specs.Nest) -> bool:
+        """Uses them, where the observation is one frame."""
+        if not isinstance(self._spec, specs.ArraySpec):
+            return False
+        if observation is not self._rows:
+            if not self._writers[0][1].use(observation):
+                return False
+            self._earlier = self._rows if self._earlier is None else self._earlier
+            self._rows = observation
+        return True
 
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> contract.TimeStep:
         """Resets the game and writes the frames of the slots named."""
@@ -101,6 +118,12 @@ class FrameWrapper(contract.Wrapper):
         step_type, reward, discount, observation, valid = time_step
         heard = _heard(valid, named)
         types = step_type.tolist()
+        if self._earlier is not None:
+            if len(heard) < self.num_slots:
+                others = np.ones(self.num_slots, np.bool_)
+                others[heard] = False
+                self._rows[others] = self._earlier[others]
+            self._earlier = None
         for index, (place, writer) in enumerate(self._writers):
             rows = nests.pick(observation, place)
             if rows is not self._seen[index]:

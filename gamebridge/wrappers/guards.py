@@ -75,6 +75,10 @@ class ValueGuard(contract.Wrapper):
         self._observation = _Side("observation", game.observation_spec(), num_slots)
         self._action = _Side("action", game.action_spec(), num_slots)
 
+    def lend(self, observation: specs.Nest) -> bool:
+        """Lends them to the game."""
+        return self.game.lend(observation)
+
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> contract.TimeStep:
         """Resets the game and checks what the slots named say.
 

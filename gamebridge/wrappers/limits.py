@@ -42,6 +42,10 @@ class EpisodeLimit(contract.Wrapper):
         self._step_type = np.zeros(game.num_slots, np.int32)
         self._all_mid = np.full(game.num_slots, contract.MID, np.int32).tobytes()
 
+    def lend(self, observation: specs.Nest) -> bool:
+        """Lends them to the game."""
+        return self.game.lend(observation)
+
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> contract.TimeStep:
         """Resets the game; the slots named count from 0."""
         return self._count(self.game.reset(seeds, slots), slots)

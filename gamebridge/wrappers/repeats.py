@@ -51,6 +51,10 @@ class ActionRepeat(contract.Wrapper):
             for name, spec in game.telemetry_spec().items()
         ]
 
+    def lend(self, observation: specs.Nest) -> bool:
+        """Lends them to the game."""
+        return self.game.lend(observation)
+
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> contract.TimeStep:
         """Resets the game; the slots named begin with empty sums."""
         time_step = self.game.reset(seeds, slots)

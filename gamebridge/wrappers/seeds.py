@@ -19,6 +19,11 @@ class Seeded(contract.Wrapper):
         self._pending = np.ones(game.num_slots, np.bool_)
         self._was_reset = False
 
+    @property
+    def can_keep_rows(self) -> bool:
+        """The game's."""
+        return self.game.can_keep_rows
+
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> contract.TimeStep:
         """Resets with the seeds that are due."""
         named = np.ones(self.num_slots, np.bool_) if slots is None else np.asarray(slots, np.bool_)

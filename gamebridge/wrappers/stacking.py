@@ -73,6 +73,7 @@ class _MergedStack(frames.FrameWriter):
         self.spec = specs.frame(height, width, num_frames, name=spec.name)
         self.rows = np.zeros((num_slots, height, width, num_frames), np.uint8)
         self._row_list = list(self.rows)
+        self._row_lists = {id(self.rows): (self.rows, self._row_list)}
         self._ring = np.zeros((num_slots, num_frames, height, width), np.uint8)
         self._newest = [0] * num_slots
         # _oldest_first[slot][place of the newest]: views of the ring in the order of the row.
@@ -83,6 +84,13 @@ class _MergedStack(frames.FrameWriter):
             ]
             for ring in self._ring
         ]
+
+    def use(self, rows: Array) -> bool:
+        """What is stacked is in the ring: any rows will do."""
+        if id(rows) not in self._row_lists:
+            self._row_lists[id(rows)] = rows, list(rows)
+        self.rows, self._row_list = self._row_lists[id(rows)]
+        return True
 
     def views(self, frames: Array) -> list[Array]:
         """Returns the frames without the axis of their only channel."""
