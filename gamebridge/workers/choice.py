@@ -65,8 +65,12 @@ def open_game(
     if order.num_slots < 1 or not (count or python):
         return here(order.num_slots)
     count = min(order.num_slots, num_cores() if count is None else count)
+    is_full = count == num_cores() and workers.ready_slots is None
     order = dataclasses.replace(
-        order, python=python, shares=staffs.even_shares(order.num_slots, count)
+        order,
+        python=python,
+        shares=staffs.even_shares(order.num_slots, count),
+        pinned=is_full if workers.pinned is None else workers.pinned,
     )
     game: pool.Pool
     if workers.ready_slots is None:

@@ -19,11 +19,16 @@ class WorkerSettings:
         others going on meanwhile; None waits for all. For agents that learn from a replay
         buffer: their transitions are kept by slot. An agent that learns from whole rollouts
         waits for all slots whatever is said here.
+      pinned: whether each worker keeps to a core of its own; None does so where there are as
+        many workers as cores and a step waits for all of them. Left to the scheduler they
+        share a core now and then while another idles, and a step takes half as long again.
+        Say false where other programs need the machine as well.
     """
 
     count: int | None = None
     python: str = ""
     ready_slots: int | None = None
+    pinned: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuses counts that no pool could have."""

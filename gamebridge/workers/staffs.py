@@ -38,6 +38,7 @@ class Order:
       shares: how many slots each worker gets; their sum is B once that is chosen.
       picture: whether `render` will be called.
       python: the interpreter; "" for this one.
+      pinned: whether each worker keeps to a core of its own.
       supervision: time limits and budget.
     """
 
@@ -48,6 +49,7 @@ class Order:
     shares: tuple[int, ...] = ()
     picture: bool = False
     python: str = ""
+    pinned: bool = False
     supervision: SupervisionSettings = dataclasses.field(default_factory=SupervisionSettings)
 
 
@@ -133,13 +135,20 @@ class Staff:
         os.ftruncate(self._memory_fd, self.layout.size)
         self.layout.map(self._memory_fd)
         self.layout.any_done.clear()
+        cores: list[int | None] = [None]
+        if order.pinned:
+            cores = [*sorted(os.sched_getaffinity(0))]
         for station in self.stations:
             control = self.layout.controls[station.index]
             control.done.clear()
             if is_asynchronous:
                 control = control._replace(done=self.layout.any_done)
             station.place = stations.Place(
-                control, order.num_slots, len(order.shares), is_asynchronous
+                control,
+                order.num_slots,
+                len(order.shares),
+                is_asynchronous,
+                cores[station.index % len(cores)],
             )
         self._advance_all()
 

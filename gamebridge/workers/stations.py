@@ -67,12 +67,14 @@ class Place:
       num_slots: of the whole pool.
       num_workers: of the whole pool.
       is_asynchronous: whether all workers post one semaphore when they have answered.
+      core: which one its process keeps to; None for any.
     """
 
     control: layouts.Control
     num_slots: int
     num_workers: int
     is_asynchronous: bool
+    core: int | None
 
 
 class Station:
@@ -181,9 +183,7 @@ class Station:
         """
         words, go, _ = self.control
         self.since_s = time.monotonic()
-        words[layouts.ORDER] = (
-            number << layouts.NUMBER_SHIFT | index << layouts.SET_SHIFT | command
-        )
+        words[layouts.ORDER] = number << layouts.NUMBER_SHIFT | index << layouts.SET_SHIFT | command
         go.post()
 
     def give_again(self) -> None:
@@ -367,6 +367,7 @@ class Station:
                 "num_slots": place.num_slots,
                 "num_workers": place.num_workers,
                 "is_asynchronous": place.is_asynchronous,
+                "core": place.core,
             }
         )
         self.stage = "mapping"

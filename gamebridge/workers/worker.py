@@ -105,6 +105,8 @@ def _serve(channel: channels.Channel, memory_fd: int) -> None:
     layout.map(memory_fd)
     os.close(memory_fd)
     _count_from(game, place["start"])
+    if place["core"] is not None:
+        os.sched_setaffinity(0, {place["core"]})
     control = layout.controls[place["index"]]
     if place["is_asynchronous"]:
         control = control._replace(done=layout.any_done)
@@ -221,7 +223,9 @@ def _play(
                 _render(game, words[layouts.SLOT], order, channel)
             else:
                 lend(index)
-                write(index, step(action) if command == layouts.STEP else _some(game, desk, command))
+                write(
+                    index, step(action) if command == layouts.STEP else _some(game, desk, command)
+                )
             words[layouts.ANSWER] = order
         except (Exception, SystemExit) as error:  # noqa: BLE001 - reported to the pool
             channel.send({"failed": report(error)})

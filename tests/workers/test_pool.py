@@ -78,7 +78,9 @@ def plays(game, num_steps=40):
     return said
 
 
-@pytest.mark.parametrize("game_id", ["tests/sight", "tests/numbered", "gym/CartPole-v1"])
+@pytest.mark.parametrize(
+    "game_id", ["tests/sight", "tests/numbered", "tests/screen", "gym/CartPole-v1"]
+)
 def test_the_same_seeds_give_the_same_episodes_however_many_workers(game_id):
     expected = plays(pools.here(game_id, 5))
     for num_workers in (1, 2, 3):
@@ -99,6 +101,16 @@ def test_wrappers_work_in_the_workers():
     expected = plays(pools.here("tests/sight", 4, wrappers=wrappers))
     found = plays(pools.open_pool("tests/sight", wrappers=wrappers))
     assert found[0][0].observation["eyes"][0].shape == (4, 3, 4, 2)
+    rules.check_same("the pool", [step for step, _ in expected], [step for step, _ in found])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("images", [{"stack": 3}, {"height": 80, "width": 80}])
+def test_large_rows_are_the_same_however_they_are_prepared(channels, images):
+    wrappers = WrapperSettings(images=ImageSettings(**images), action_repeat=2, episode_limit=3)
+    settings = worker_games.ScreenSettings(channels)
+    expected = plays(pools.here("tests/screen", 5, settings, wrappers))
+    found = plays(pools.open_pool("tests/screen", (2, 3), settings, wrappers=wrappers))
     rules.check_same("the pool", [step for step, _ in expected], [step for step, _ in found])
 
 

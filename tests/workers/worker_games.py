@@ -88,6 +88,34 @@ class Sight(batched.BatchedGame):
 
 
 @dataclasses.dataclass(frozen=True)
+class ScreenSettings:
+    channels: int = 1
+
+
+def make_screen(settings):
+    """One slot of pictures so large that a pool hands them on as they lie."""
+    import gymnasium
+
+    class Screen(gymnasium.Env):
+        action_space = gymnasium.spaces.Discrete(5)
+        observation_space = gymnasium.spaces.Box(0, 255, (96, 96, settings.channels), np.uint8)
+
+        def reset(self, *, seed=None, options=None):
+            self.generator = np.random.default_rng(seed)
+            self.left = 3 + int(self.generator.integers(6))
+            return self.draw(), {}
+
+        def step(self, action):
+            self.left -= 1
+            return self.draw(), float(action), self.left == 0, False, {}
+
+        def draw(self):
+            return self.generator.integers(0, 256, self.observation_space.shape, np.uint8)
+
+    return Screen()
+
+
+@dataclasses.dataclass(frozen=True)
 class FaultSettings:
     """A fault, and when.
 
@@ -257,6 +285,7 @@ def gamebridge_games():
     yield GameRecord("tests/numbered", "Numbers.", lambda r: numbered.Numbered(r.num_slots))
     yield GameRecord("tests/corridor", "Right.", lambda r: fakes.Corridor(r.num_slots))
     yield GameRecord("tests/sight", "See.", lambda r: Sight(r.num_slots, r.settings), SightSettings)
+    yield GameRecord("tests/screen", "Look.", lambda r: make_screen(r.settings), ScreenSettings)
     yield GameRecord(
         "tests/faulty", "Break.", lambda r: Faulty(r.num_slots, r.settings), FaultSettings
     )
