@@ -1,6 +1,6 @@
 """`Layout`: where everything of a pool lies in its shared memory.
 
-    [semaphore of all][control of each worker][actions][masks and seeds][rows, set 0][rows, set 1]...
+    [semaphore of all][control of each worker][actions][masks and seeds][rows, set 0][set 1]...
 
 Every array is aligned to 64 bytes and holds all slots; a worker has a range of them. Rows
 have sets that take turns, so that the rows before this step are whole while a worker writes

@@ -24,7 +24,7 @@ class Turns:
     def __init__(self, observations: Sequence[specs.Nest]) -> None:
         """Takes the arrays [B, ...] of all sets."""
         self._leaves: list[list[Array]] = [specs.leaves(nest) for nest in observations]
-        self._is_plain = len(self._leaves) == 2  # noqa: PLR2004 - the least, see `layout`
+        self._is_plain = len(self._leaves) == 2
 
     def after(self, present: int) -> int:
         """Returns the set to write next: not the present one, nor one that somebody holds.
@@ -48,7 +48,7 @@ class Turns:
         spare = 0
         for index in range(len(self._leaves)):
             spare += index != present and self._is_free(index)
-        return spare >= 2  # noqa: PLR2004
+        return spare >= 2
 
     def _is_free(self, index: int) -> bool:
         return all(sys.getrefcount(leaf) <= _UNHELD for leaf in self._leaves[index])
