@@ -52,7 +52,8 @@ class Collecting:
         self._log = episodes.EpisodeLog(self._played)
         self._clock = clocks.Clock(self._log)
         self.environment = environments.GameTFEnvironment(
-            self._clock, waits=not isinstance(learner, learners.OffPolicyLearner)
+            self._clock,
+            waits=game.can_hold and not isinstance(learner, learners.OffPolicyLearner),
         )
         self.driver = session.make_driver(self.environment, _unteachable(learner), 0)
         self._num_batches = max(1, int(call_s / batch_s))
@@ -230,6 +231,7 @@ def _rollout(
         info=over(info, length),
         reward=tf.random.stateless_normal([length, num_slots], [0, 0]),
         discount=tf.ones([length, num_slots]),
+        valid=tf.ones([length, num_slots], tf.bool),
     )
 
 

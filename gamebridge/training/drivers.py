@@ -9,7 +9,7 @@ to hold nothing but two counters.
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf  # noqa: TID253
@@ -21,6 +21,31 @@ from gamebridge.tf import environment as environments
 from gamebridge.training import learners
 
 _ACT, _RESTART = 1, 2
+
+
+class Heard(NamedTuple):
+    """What each slot said last, where slots go from row to row each at its own pace.
+
+    Attributes:
+      time_step: nest of [B, ...], each slot's newest valid row.
+      action: nest of [B, ...], what the agent chose there, unless the row is news.
+      is_news: bool [B], whether the row came with the newest step.
+      is_known: bool [B], whether the slot said anything since the restart.
+    """
+
+    time_step: ts.TimeStep
+    action: Any
+    is_news: tf.Tensor
+    is_known: tf.Tensor
+
+    def next(self, action: Any, rows: environments.Rows) -> Heard:
+        """Returns what was heard after a step, in which `action` was chosen."""
+        return Heard(
+            choose(rows.valid, rows.time_step, self.time_step),
+            action,
+            rows.valid,
+            tf.logical_or(self.is_known, rows.valid),
+        )
 
 
 class Driver(abc.ABC):
@@ -154,6 +179,15 @@ class Driver(abc.ABC):
                 f"{self.num_steps:,}. Older checkpoints are kept; lower "
                 "agent.learning_rate, or check the game's rewards."
             )
+
+
+def choose(slots: tf.Tensor, these: Any, others: Any) -> Any:
+    """Takes the rows of `slots`, bool [B], from `these`, and the rest from `others`."""
+
+    def choose_leaf(this: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(slots, [-1] + [1] * (len(this.shape) - 1)), this, other)
+
+    return tf.nest.map_structure(choose_leaf, these, others)
 
 
 def in_graph(function: Any) -> Any:

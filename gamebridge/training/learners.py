@@ -24,6 +24,9 @@ from gamebridge.tf import replay
 class Rollout(NamedTuple):
     """T steps of B slots, time-major; row t and row t + 1 of a slot follow each other.
 
+    A slot that had nothing to say when row t was taken (an agent that has not asked for a
+    decision) still stands where it stood: row t + 1 repeats its row t, which does not count.
+
     Attributes:
       observation: nest of [T + 1, B, ...].
       step_type: int32 [T + 1, B].
@@ -31,6 +34,8 @@ class Rollout(NamedTuple):
       info: nest of [T, B, ...], what `act` gave beside the action.
       reward: float32 [T, B], what came after the action.
       discount: float32 [T, B], likewise.
+      valid: bool [T, B], False where nothing came after the action yet: action, info, reward
+        and discount mean nothing there.
     """
 
     observation: Any
@@ -39,6 +44,7 @@ class Rollout(NamedTuple):
     info: Any
     reward: tf.Tensor
     discount: tf.Tensor
+    valid: tf.Tensor
 
 
 class Learner(abc.ABC):

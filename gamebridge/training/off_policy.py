@@ -12,7 +12,7 @@ is that a training step does not see the transition that is being played meanwhi
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
@@ -20,22 +20,6 @@ from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from gamebridge.tf import environment as environments
 from gamebridge.tf import replay as replays
 from gamebridge.training import drivers, learners
-
-
-class _Heard(NamedTuple):
-    """What each slot said last.
-
-    Attributes:
-      time_step: nest of [B, ...], each slot's newest valid row.
-      action: [B, ...], what was done there, unless the row is news.
-      is_news: bool [B], whether the row came with the newest step.
-      is_known: bool [B], whether the slot said anything since the restart.
-    """
-
-    time_step: ts.TimeStep
-    action: Any
-    is_news: tf.Tensor
-    is_known: tf.Tensor
 
 
 class OffPolicyDriver(drivers.Driver):
@@ -70,7 +54,7 @@ class OffPolicyDriver(drivers.Driver):
             self.num_slots,
             self._use.capacity,
         )
-        self._heard: _Heard | None = None
+        self._heard: drivers.Heard | None = None
         self._is_ended = True
         # Steps that were taken and not yet paid for by a training step.
         self._credit = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -89,7 +73,7 @@ class OffPolicyDriver(drivers.Driver):
             lambda spec: tf.zeros([self.num_slots, *spec.shape], spec.dtype),
             self.environment.action_spec(),
         )
-        self._heard = _Heard(time_step, nothing, valid, valid)
+        self._heard = drivers.Heard(time_step, nothing, valid, valid)
 
     def end_episodes(self) -> None:
         """Stores the running episodes as truncated where they stand."""
@@ -109,16 +93,16 @@ class OffPolicyDriver(drivers.Driver):
         return self._checked(metrics) if int(trainings) else None
 
     def _advance_in_graph(
-        self, count: tf.Tensor, heard: _Heard
-    ) -> tuple[_Heard, tf.Tensor, dict[str, tf.Tensor]]:
+        self, count: tf.Tensor, heard: drivers.Heard
+    ) -> tuple[drivers.Heard, tf.Tensor, dict[str, tf.Tensor]]:
         nothing = {name: tf.constant(0.0) for name in self._off_policy.metric_names}
 
         def body(
-            step: tf.Tensor, heard: _Heard, trainings: tf.Tensor, metrics: object
+            step: tf.Tensor, heard: drivers.Heard, trainings: tf.Tensor, metrics: object
         ) -> tuple[object, ...]:
             action = self._off_policy.act(heard.time_step, self._num_steps, self._draw())
             # The others are still busy with theirs.
-            action = _choose(heard.is_news, action, heard.action)
+            action = drivers.choose(heard.is_news, action, heard.action)
             if self._overlaps:
                 rows, trainings, metrics = self._train_meanwhile(
                     heard.time_step, action, trainings, metrics
@@ -128,13 +112,7 @@ class OffPolicyDriver(drivers.Driver):
                 rows = self._step(heard.time_step, action)
                 self._store(heard, action, rows)
                 trainings, metrics = self._train(trainings, metrics)
-            heard = _Heard(
-                _choose(rows.valid, rows.time_step, heard.time_step),
-                action,
-                rows.valid,
-                tf.logical_or(heard.is_known, rows.valid),
-            )
-            return step + 1, heard, trainings, metrics
+            return step + 1, heard.next(action, rows), trainings, metrics
 
         _, heard, trainings, metrics = tf.while_loop(
             lambda step, *_: step < count,
@@ -184,7 +162,7 @@ class OffPolicyDriver(drivers.Driver):
         )
         return trained
 
-    def _store(self, heard: _Heard, action: Any, rows: environments.Rows) -> None:
+    def _store(self, heard: drivers.Heard, action: Any, rows: environments.Rows) -> None:
         """Stores, counts and credits the transitions that `rows` made known."""
         stored = tf.logical_and(heard.is_known, rows.valid)
         num_stored = tf.reduce_sum(tf.cast(stored, tf.int64))
@@ -195,12 +173,3 @@ class OffPolicyDriver(drivers.Driver):
             self.replay.num_transitions(self._use.num_steps) > 0,
         )
         self._credit.assign_add(tf.where(is_warm, num_stored, 0))
-
-
-def _choose(slots: tf.Tensor, these: Any, others: Any) -> Any:
-    """Takes the rows of `slots`, bool [B], from `these`, and the rest from `others`."""
-
-    def choose(this: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-        return tf.where(tf.reshape(slots, [-1] + [1] * (len(this.shape) - 1)), this, other)
-
-    return tf.nest.map_structure(choose, these, others)

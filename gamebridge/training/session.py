@@ -133,9 +133,11 @@ class Session:
         self._policy = rollout.GraphPolicy(learner.policy)
         self._settings = settings
         self._watch = watch
-        # A replay buffer takes the slots as they come; a rollout is of all slots alike.
+        # A replay buffer takes the slots as they come; a rollout is of all slots alike, unless
+        # the game cannot hold any of them back.
         is_off_policy = isinstance(learner, learners.OffPolicyLearner)
-        self._environment = environments.GameTFEnvironment(log, waits=not is_off_policy)
+        waits = log.can_hold and not is_off_policy
+        self._environment = environments.GameTFEnvironment(log, waits=waits)
         #: Whether it trains while the game plays.
         self.overlaps = (
             is_off_policy and not is_seeded and choice.is_in_workers(log)

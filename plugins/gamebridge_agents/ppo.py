@@ -111,22 +111,24 @@ class PPOLearner(learners.OnPolicyLearner):
             rollout.discount,
             rollout.step_type,
             values,
+            rollout.valid,
             settings.gamma,
             settings.gae_lambda,
         )
         now = tf.nest.map_structure(
             lambda rows: rows[:-1], (rollout.observation, rollout.step_type)
         )
+        # The action at a LAST step was ignored by the game: nothing to learn from it.
+        used = tf.logical_and(rollout.valid, now[1] != _LAST)
+        dist_params = rollout.info["dist_params"]
+        parts = (*now, rollout.action, dist_params, advantages, returns, used)
         rows = tf.nest.map_structure(
-            lambda part: tf.reshape(part, tf.concat([[-1], tf.shape(part)[2:]], 0)),
-            (now[0], now[1], rollout.action, rollout.info["dist_params"], advantages, returns),
+            lambda part: tf.ensure_shape(
+                tf.reshape(part, tf.concat([[-1], tf.shape(part)[2:]], 0)), [None, *part.shape[2:]]
+            ),
+            parts,
         )
-        rows = tf.nest.map_structure(
-            lambda part, like: tf.ensure_shape(part, [None, *like.shape[2:]]),
-            rows,
-            (now[0], now[1], rollout.action, rollout.info["dist_params"], advantages, returns),
-        )
-        self._decay(rollout)
+        self._decay(tf.reduce_sum(tf.cast(used, tf.int64)))
         metrics = self._epochs(rows, seed)
         if self._normalizes:
             # Only now: the whole rollout was collected and learned from with the old one.
@@ -137,8 +139,7 @@ class PPOLearner(learners.OnPolicyLearner):
         values, _ = self._collect_policy.apply_value_network(rollout.observation, rollout.step_type)
         return tf.stop_gradient(values)
 
-    def _decay(self, rollout: learners.Rollout) -> None:
-        taken = tf.reduce_sum(tf.cast(rollout.step_type[:-1] != _LAST, tf.int64))
+    def _decay(self, taken: tf.Tensor) -> None:
         self._steps_trained.assign_add(taken)
         decay_steps = self._settings.learning_rate_decay_steps
         if decay_steps:
@@ -178,9 +179,9 @@ class PPOLearner(learners.OnPolicyLearner):
         dist_params: Any,
         advantage: tf.Tensor,
         returns: tf.Tensor,
+        is_used: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
-        # The action at a LAST step was ignored by the game: nothing to learn from it.
-        used = tf.cast(step_type != _LAST, tf.float32)
+        used = tf.cast(is_used, tf.float32)
         num_used = tf.maximum(tf.reduce_sum(used), 1.0)
         mean = tf.reduce_sum(advantage * used) / num_used
         variance = tf.reduce_sum(tf.square(advantage - mean) * used) / num_used
@@ -227,6 +228,7 @@ def advantages_and_returns(
     discount: tf.Tensor,
     step_type: tf.Tensor,
     values: tf.Tensor,
+    valid: tf.Tensor,
     gamma: float,
     gae_lambda: float,
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -242,18 +244,22 @@ def advantages_and_returns(
       discount: float32 [T, B], likewise.
       step_type: int32 [T + 1, B].
       values: float32 [T + 1, B].
+      valid: bool [T, B]; a row that is not hands on what comes after it.
       gamma: discount factor.
       gae_lambda: the estimator's lambda.
 
     Returns:
-      Advantages and returns, float32 [T, B]; of no meaning where step_type[t] is LAST.
+      Advantages and returns, float32 [T, B]; of no meaning where step_type[t] is LAST or the
+      row is not valid.
     """
     factor = gamma * discount
     delta = reward + factor * values[1:] - values[:-1]
     goes_on = tf.cast(step_type[1:] != _LAST, tf.float32)
+    weight = tf.where(valid, gae_lambda * factor * goes_on, 1.0)
+    delta = tf.where(valid, delta, 0.0)
     advantages = tf.scan(
         lambda later, row: row[0] + row[1] * later,
-        (delta, gae_lambda * factor * goes_on),
+        (delta, weight),
         initializer=tf.zeros_like(delta[0]),
         reverse=True,
     )

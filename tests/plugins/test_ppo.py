@@ -78,11 +78,38 @@ def random_streams(seed, length=30, count=4):
 @pytest.mark.parametrize("seed", range(4))
 def test_advantages_are_those_of_a_slow_sum(seed):
     reward, discount, step_type, values = random_streams(seed)
-    advantages, returns = ppo.advantages_and_returns(reward, discount, step_type, values, 0.97, 0.9)
+    advantages, returns = ppo.advantages_and_returns(
+        reward, discount, step_type, values, np.ones(reward.shape, bool), 0.97, 0.9
+    )
     expected = slow_advantages(reward, discount, step_type, values, 0.97, 0.9)
     used = step_type[:-1] != LAST
     np.testing.assert_allclose(advantages.numpy()[used], expected[used], atol=1e-5)
     np.testing.assert_allclose(returns.numpy()[used], (expected + values[:-1])[used], atol=1e-5)
+
+
+def test_rows_that_are_not_valid_change_no_advantage():
+    rng = np.random.default_rng(1)
+    count, open_rows = 40, np.sort(rng.choice(39, 12, replace=False)) + 1
+    reward = rng.normal(size=(count, 1)).astype(np.float32)
+    discount = np.ones((count, 1), np.float32)
+    step_type = np.full((count + 1, 1), 1, np.int32)
+    step_type[[0, 20]], step_type[[19, 33]] = FIRST, LAST
+    step_type[34] = FIRST
+    discount[18] = 0
+    values = rng.normal(size=(count + 1, 1)).astype(np.float32)
+    valid = np.ones((count, 1), bool)
+    expected, _ = ppo.advantages_and_returns(reward, discount, step_type, values, valid, 0.9, 0.8)
+
+    def opened(rows, filler):
+        """Repeats rows that stay open for a while, with something meaningless beside them."""
+        return np.insert(rows, open_rows, rows[open_rows] if filler is None else filler, 0)
+
+    found, _ = ppo.advantages_and_returns(
+        opened(reward, np.nan), opened(discount, np.nan), opened(step_type, None),
+        opened(values, None), opened(valid, False), 0.9, 0.8,
+    )  # fmt: skip
+    kept = opened(valid, False)[:, 0]
+    np.testing.assert_allclose(found.numpy()[kept], expected.numpy(), atol=1e-5)
 
 
 def column(*values):
@@ -94,7 +121,9 @@ def steps(*values):
 
 
 def advantages_of(reward, discount, step_type, values):
-    advantages, _ = ppo.advantages_and_returns(reward, discount, step_type, values, 0.5, 1.0)
+    advantages, _ = ppo.advantages_and_returns(
+        reward, discount, step_type, values, tf.ones(reward.shape, tf.bool), 0.5, 1.0
+    )
     return advantages.numpy()[:, 0].tolist()
 
 
@@ -156,6 +185,7 @@ def a_rollout(learner, game, seed=0):
         tf.nest.map_structure(lambda *leaves: tf.stack(leaves), *info),
         tf.constant(reward),
         tf.constant(discount),
+        tf.ones(discount.shape, tf.bool),
     )
 
 
