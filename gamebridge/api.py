@@ -37,7 +37,7 @@ _FPS = 30.0
 
 def make_game(
     game_id: str,
-    num_slots: int = 1,
+    num_slots: int | None = None,
     seed: int | None = None,
     *,
     picture: bool = False,
@@ -50,7 +50,7 @@ def make_game(
 
     Args:
       game_id: such as "gym/CartPole-v1"; `gamebridge games` lists what there is.
-      num_slots: how many slots step together.
+      num_slots: how many slots step together; by default 1, or as many as a scene has.
       seed: fixes all episodes; None takes a new one.
       picture: whether `render` will be called.
       wrappers: settings of the wrappers, such as {"images": {"grey": True, "stack": 4}}.
@@ -70,6 +70,9 @@ def make_game(
     located = opening.discover().locate_game(game_id)
     if seed is None:
         seed = secrets.randbits(31)
+    if num_slots is None:
+        is_scene = located.record.is_scene
+        num_slots = (opening.num_slots_of(located.record, settings) if is_scene else None) or 1
     workers = workers if isinstance(workers, Mapping) else {"count": workers}
     chosen = tables.worker_settings(workers, None)
     game = opening.open_game(
@@ -86,7 +89,7 @@ def make_game(
 
 def make(
     game_id: str,
-    num_slots: int = 1,
+    num_slots: int | None = None,
     seed: int | None = None,
     *,
     picture: bool = False,
@@ -162,7 +165,8 @@ def train(
     game_record = located.record
     given = tables.checked(settings or {}, source)
     if num_slots is None:
-        num_slots = game_record.num_slots or agent_record.num_slots
+        own = opening.num_slots_of(game_record, given["game"], source)
+        num_slots = own or agent_record.num_slots
     run_table = {
         "game": game_id, "agent": agent, "steps": steps, "num_slots": num_slots,
         "seed": 0 if seed is None else seed,
@@ -294,7 +298,7 @@ def evaluate(
       game: another game of the same specs to judge the policy on.
       settings: of the game that is played: over those of the run where it is the run's own
         game, over its defaults where it is another.
-      num_slots: how many are played at once.
+      num_slots: how many are played at once; by default 8, or as many as a scene has.
       seed: chooses the set of episodes.
       max_steps: an episode is cut after so many steps and counts as truncated.
       fps: steps a second of the videos; by default the game's own, or else 30.
@@ -331,6 +335,8 @@ def evaluate(
     game_id = game or plan.run.game
     game_settings = config.merge(plan.game if game_id == plan.run.game else {}, settings or {})
     located = found.locate_game(game_id)
+    if num_slots is None and located.record.is_scene:
+        count = opening.num_slots_of(located.record, game_settings) or count
     workers = tables.worker_settings(plan.workers, None)
     # A few episodes are not worth a process of their own, unless the game needs its Python.
     if python is not None:
@@ -410,7 +416,8 @@ def bench(
     agent_record = None if agent is None else found.find_agent(agent)
     record, given = located.record, tables.checked(settings or {}, source)
     if num_slots is None:
-        num_slots = record.num_slots or (agent_record.num_slots if agent_record else _BENCH_SLOTS)
+        own = opening.num_slots_of(record, given["game"], source)
+        num_slots = own or (agent_record.num_slots if agent_record else _BENCH_SLOTS)
     # A game that raises is to be named, not to be played on by another worker.
     supervision = config.merge({"on_error": "stop"}, given["supervision"])
     announce = announce or _LOG.info

@@ -47,6 +47,22 @@ def with_python(
     return dataclasses.replace(workers, python=python)
 
 
+def num_slots_of(
+    record: records.GameRecord,
+    settings: Mapping[str, Any],
+    source: config.Source | None = None,
+) -> int | None:
+    """Returns how many slots the game has of itself, with the settings of the table [game].
+
+    Raises:
+      ConfigError: a setting of the game is unknown or has a wrong value.
+      Error: others, as the game's plugin tells of a setting.
+    """
+    if not callable(record.num_slots):
+        return record.num_slots
+    return record.slots_with(config.convert(settings, record.settings, path="game", source=source))
+
+
 def open_game(
     located: host.Listed[records.GameRecord],
     num_slots: int,

@@ -65,7 +65,7 @@ def bench(
             {"game": game, "agent": agent, "steps": steps, "num_slots": num_slots},
             None,
             assignments or (),
-            {"python": game_python},
+            {"workers": {"python": game_python}},
         )
         requests.check(request, opening.discover())
         report = api.bench(

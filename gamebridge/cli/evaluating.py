@@ -49,6 +49,13 @@ def evaluate(
         str | None,
         typer.Option(metavar="DIR", help="Where results go. [default: RUN/evaluation]"),
     ] = None,
+    graphics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="none, virtual or display: what a Unity build draws on. [default: the run's]",
+        ),
+    ] = None,
     game_python: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +81,8 @@ def evaluate(
         # A wrong folder is said before TensorFlow is loaded, which takes seconds.
         runs.Run(run).plan()
         settings = requests.game_settings(assignments or ())
+        if graphics is not None:
+            settings["graphics"] = graphics
         start.load()
         start.quieten()
         evaluation = api.evaluate(

@@ -40,15 +40,15 @@ def read(
     flags: Mapping[str, Any],
     file: str | None = None,
     assignments: Sequence[str] = (),
-    workers: Mapping[str, Any] | None = None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> TrainRequest:
     """Puts a request together: flags win over `assignments`, and these over the file.
 
     Args:
       flags: fields of the table [run]; None for a flag that was not given.
-      workers: likewise, of the table [workers].
       file: a TOML file of the same form as run.toml.
       assignments: each as `path.to.key=value`.
+      more: flags of other tables, by table.
 
     Raises:
       ConfigError: the file cannot be read, a table or a key of [run] is unknown, a value
@@ -72,8 +72,9 @@ def read(
         if not isinstance(table, Mapping):
             raise errors.ConfigError(f"{place}: '{name}' is {table!r}; expected a table.")
     wanted = {**values.pop("run", {}), **_given(flags)}
-    if workers is not None and _given(workers):
-        values["workers"] = {**values.get("workers", {}), **_given(workers)}
+    for name, table in (more or {}).items():
+        if _given(table):
+            values[name] = {**values.get(name, {}), **_given(table)}
     run = config.convert(wanted, runs.RunSettings, path="run", source=source)
     if not run.game:
         raise errors.ConfigError(

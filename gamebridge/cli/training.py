@@ -51,6 +51,17 @@ def train(
         str | None,
         typer.Option(metavar="PYTHON", help="The interpreter that the game runs in."),
     ] = None,
+    players: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many players of a Unity build are run; game.players."),
+    ] = None,
+    graphics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="none, virtual or display: what a Unity build draws on; game.graphics.",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Fixes games, networks and exploration. [default: 0]"),
@@ -88,7 +99,8 @@ def train(
     flags = {"game": game, "agent": agent, "seed": seed, "num_slots": num_slots}
     if resume is not None:
         others = {"run": run, "config": settings_file, "set": assignments}
-        _refuse_beside_resume({**flags, **others, "workers": workers, "game_python": game_python})
+        processes = {"workers": workers, "players": players, "graphics": graphics}
+        _refuse_beside_resume({**flags, **others, **processes, "game_python": game_python})
     from gamebridge import api, opening
     from gamebridge.tf import start
     from gamebridge.training import runs
@@ -99,7 +111,10 @@ def train(
                 {**flags, "steps": steps},
                 settings_file,
                 assignments or (),
-                {"count": workers, "python": game_python},
+                {
+                    "workers": {"count": workers, "python": game_python},
+                    "game": {"players": players, "graphics": graphics},
+                },
             )
             requests.check(request, opening.discover())
         else:

@@ -132,6 +132,17 @@ class Game(abc.ABC):
         """The values of this step, each [B], by the names of `telemetry_spec`."""
         return {}
 
+    def take_stats(self) -> dict[str, float]:
+        """Returns what else the game measured since the last call, by name; of no slot."""
+        return {}
+
+    def note_progress(self, num_steps: int) -> None:  # noqa: B027 - most games stay as they are
+        """Is told before a reset how many steps training has taken so far, all slots together.
+
+        For a game that becomes harder on the way: one that goes on counting from here is as
+        hard after a resumed training's reset as in one that never stopped.
+        """
+
     def render(self, slot: int = 0) -> Array | None:
         """Returns a picture, uint8 [height, width, 3] RGB of constant size.
 
@@ -218,6 +229,14 @@ class Wrapper(Game):
     def telemetry(self) -> dict[str, Array]:
         """The wrapped game's."""
         return self.game.telemetry()
+
+    def take_stats(self) -> dict[str, float]:
+        """The wrapped game's."""
+        return self.game.take_stats()
+
+    def note_progress(self, num_steps: int) -> None:
+        """Tells the wrapped game."""
+        self.game.note_progress(num_steps)
 
     def render(self, slot: int = 0) -> Array | None:
         """The wrapped game's."""

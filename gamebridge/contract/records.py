@@ -61,7 +61,10 @@ class GameRecord:
       training: defaults of the training settings, such as a longer
         {"checkpoint_interval_steps": 500_000} where episodes are long.
       num_slots: how many slots training takes unless told otherwise, where many cost
-        little more than one; None leaves it to the agent.
+        little more than one; or a function of the settings that tells; None leaves it to
+        the agent.
+      is_scene: whether it plays just so many, like a scene of so many agents, in an
+        evaluation too.
       python: the interpreter that the game runs in, such as "/path/to/venv/bin/python",
         where it cannot share this one's packages; "" for this one.
       requirements: what `gamebridge env create` installs for it in an environment of its
@@ -75,7 +78,8 @@ class GameRecord:
     wrappers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    num_slots: int | None = None
+    num_slots: int | Callable[[Any], int | None] | None = None
+    is_scene: bool = False
     python: str = ""
     requirements: tuple[str, ...] = ()
 
@@ -91,6 +95,10 @@ class GameRecord:
                 f"game id {self.id!r}: expected '<plugin>/<thing>', such as 'racing/oval'."
             )
         _check_record(self.id, self.make, self.settings)
+
+    def slots_with(self, settings: Any) -> int | None:
+        """Returns `num_slots` for an instance of the settings class."""
+        return self.num_slots(settings) if callable(self.num_slots) else self.num_slots
 
 
 @dataclasses.dataclass(frozen=True)

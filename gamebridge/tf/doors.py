@@ -4,6 +4,11 @@ It keeps what the game raised, since TensorFlow hands on nothing but its text, a
 what to do where rows are not valid (an agent that has not asked for a decision, a player
 being replaced, a slot whose worker is still busy): wait until all slots have something
 to say, or hand the validity on.
+
+A game that cannot hold the other slots back cannot be waited for. Where all rows have to be
+valid, a slot of it that has nothing to say repeats its row as a step in which nothing
+happened: reward 0, discount 1, MID in an episode and LAST between two. Its next row is the
+outcome of the action before; who wants to know better looks at the validity.
 """
 
 from __future__ import annotations
@@ -52,6 +57,8 @@ class Door:
         self._seeds = seeds
         self._valid_timeout_s = valid_timeout_s
         self._aside = aside.Aside(f"{game.name}, a step ahead")
+        # The newest valid row of each slot, where the game cannot be waited for.
+        self._kept: games.TimeStep | None = None
         # Since when a slot has been silent, as time.monotonic(); infinite where it is not.
         self._silent_since: Array | None = None
 
@@ -64,7 +71,7 @@ class Door:
         threads.keep_state()
         self._settle()
         seeds, self._seeds = self._seeds, None
-        self._silent_since = None
+        self._silent_since = self._kept = None
         return self._play(self.game.reset, seeds)
 
     def play(self, action: Any) -> games.TimeStep:
@@ -118,7 +125,9 @@ class Door:
         try:
             time_step: games.TimeStep = call(argument)
             # As bytes: a fraction of what numpy's all() takes on a few slots.
-            if b"\0" in time_step.valid.tobytes():
+            if self.waits and not self.game.can_hold:
+                time_step = self._repeat(time_step)
+            elif b"\0" in time_step.valid.tobytes():
                 if self.waits:
                     time_step = self._wait_until_valid(argument, time_step)
                 else:
@@ -142,16 +151,26 @@ class Door:
             missing = ~time_step.valid
             if time.monotonic() > deadline:
                 raise self._silence(missing)
-            if not self.game.can_hold:
-                raise errors.GameError(
-                    f"{self.game.name}: slots {np.flatnonzero(missing).tolist()} have nothing to "
-                    "say, and the game cannot hold the other slots back meanwhile. Let the game "
-                    "itself wait until all its slots are valid."
-                )
             if action is None:
                 action = specs.zeros(self.game.action_spec(), self.game.num_slots)
             time_step = self.game.step(action, missing)
         return time_step
+
+    def _repeat(self, time_step: games.TimeStep) -> games.TimeStep:
+        """Takes what is valid into the kept rows, and returns those."""
+        if self._kept is None:
+            self._kept = games.new_time_step(self.game.observation_spec(), self.game.num_slots)
+            # Before an episode, as after one: nothing is learnt from such a row.
+            self._kept.step_type[...] = games.LAST
+        kept, valid = self._kept, time_step.valid
+        self._refuse_silence(valid)
+        is_running = kept.step_type != games.LAST
+        np.copyto(kept.step_type, games.MID, where=is_running)
+        kept.reward[...] = 0
+        kept.discount[...] = 1
+        for old, new in zip(_arrays(kept), _arrays(time_step), strict=True):
+            old[valid] = new[valid]
+        return kept
 
     def _refuse_silence(self, valid: Array) -> None:
         now = time.monotonic()
@@ -169,3 +188,7 @@ class Door:
             f"say for {self._valid_timeout_s:g} s. Check that the game asks for "
             "decisions, or raise valid_timeout_s."
         )
+
+
+def _arrays(time_step: games.TimeStep) -> list[Array]:
+    return [*time_step[:3], *specs.leaves(time_step.observation)]

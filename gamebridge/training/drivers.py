@@ -105,6 +105,7 @@ class Driver(abc.ABC):
         seeds = seeding.slot_seeds(
             seeding.derive(self._seed, _RESTART + self.num_steps), self.num_slots
         )
+        self.environment.game.note_progress(self.num_steps)
         self.environment.restart(seeds)
 
     def trackables(self) -> dict[str, Any]:

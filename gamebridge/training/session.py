@@ -222,7 +222,8 @@ class Session:
             is_done = self.num_steps >= goal and self._driver.is_at_boundary
             if now - logged_s >= self._settings.log_interval_s or is_done:
                 logged_s = now
-                log.report(self.num_steps, {**trained, **self._speed(), **_clock()})
+                stats = {f"stats/{name}": value for name, value in self._log.take_stats().items()}
+                log.report(self.num_steps, {**trained, **stats, **self._speed(), **_clock()})
             self._tell(steps, log)
             if is_done:
                 break

@@ -299,12 +299,40 @@ def test_waiting_has_a_limit():
         door.step(np.zeros(2, np.int64))
 
 
-def test_a_game_that_cannot_hold_slots_back_is_not_waited_for():
-    game = silent_game()
+def test_where_slots_cannot_be_held_back_a_silent_one_repeats_its_row():
+    moment = fakes.Moment
+    game = fakes.Scripted(
+        [moment(0.1, step_type=FIRST), moment(0.2), moment(0.3), moment(0.4), moment(0.5)],
+        [
+            moment(0.1, step_type=FIRST),
+            moment(0.9, 5.0, valid=False),
+            moment(0.2, 7.0, discount=0.0, step_type=LAST),
+            moment(0.9, 5.0, valid=False),
+            moment(0.3, step_type=FIRST),
+        ],
+        [moment(0.9, 3.0, step_type=FIRST, valid=False), *[moment(0.8, step_type=FIRST)] * 4],
+    )
     game.can_hold = False
     door = environment.GamePyEnvironment(game)
+    said = [door.reset(), *(door.step(np.zeros(3, np.int64)) for _ in range(4))]
+    np.testing.assert_allclose([row.observation[0, 0] for row in said], [0.1, 0.2, 0.3, 0.4, 0.5])
+    np.testing.assert_allclose([row.observation[1, 0] for row in said], [0.1, 0.1, 0.2, 0.2, 0.3])
+    assert [row.step_type[1] for row in said] == [FIRST, MID, LAST, LAST, FIRST]
+    assert [row.reward[1] for row in said] == [0, 0, 7, 0, 0]
+    assert [row.discount[1] for row in said] == [1, 1, 0, 1, 1]
+    # Before it has said anything there is nothing to learn from.
+    assert said[0].step_type[2] == LAST
+    assert said[1].step_type[2] == FIRST
+
+
+def test_a_slot_that_cannot_be_waited_for_may_be_silent_only_so_long():
+    game = silent_game()
+    game.can_hold = False
+    door = environment.GamePyEnvironment(game, valid_timeout_s=0.05)
     door.reset()
-    with pytest.raises(errors.GameError, match=r"slots \[1\] have nothing to say, and the game"):
+    door.step(np.zeros(2, np.int64))
+    time.sleep(0.06)
+    with pytest.raises(errors.GameError, match=r"slots \[1\] had nothing to say for 0.05 s"):
         door.step(np.zeros(2, np.int64))
 
 
