@@ -37,12 +37,14 @@ def gamebridge_games() -> Iterator[GameRecord | GameFamily]:
         make=_make_build,
         settings=settings.BuildSettings,
         num_slots=_slots_of_path,
+        is_scene=True,
     )
     yield GameRecord(
         id="unity/editor",
         summary="What a Unity editor plays: start this, then press Play.",
         make=_make_editor,
         settings=settings.EditorSettings,
+        is_scene=True,
     )
 
 
@@ -73,6 +75,7 @@ def _record(build: builds.Build) -> GameRecord:
         presets=build.presets,
         training=build.training,
         num_slots=functools.partial(_slots, build),
+        is_scene=True,
     )
 
 

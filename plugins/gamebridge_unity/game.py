@@ -5,11 +5,8 @@ say becomes rows as `slots` tells: an episode's end and the next one's beginning
 and while the one is told, agents beside it may have nothing to say. A player goes on when all
 its agents have their actions, and all players do so together.
 
-Seeds. A scene cannot be seeded agent by agent. Before a reset of all its slots a player is
-sent the environment parameter `seed`, a hash of their slot seeds and of how often it was reset
-since they were given: a whole number below 2^24, which a float32 holds. Its two top bits are
-those of the slot seeds' domain, so that a game that uses it never trains on what it is
-evaluated with. A game whose episodes depend on it and on the actions alone repeats itself.
+Seeds that a reset brings are told to players as `scene_seeds` says; a reset without goes on with
+whatever the game draws next.
 
 A reset of some slots of a player cannot begin their episodes anew, since the scene moves all
 agents at once: their running episodes go on as new ones, FIRST at the decision that is at hand
@@ -34,11 +31,8 @@ from gamebridge import contract, errors
 from gamebridge.contract import seeding, specs
 from gamebridge.contract.specs import Array
 from gamebridge.supervision.settings import SupervisionSettings
-from gamebridge_unity import crew, encoding, frozen, schedules, sheets, squad
+from gamebridge_unity import crew, encoding, frozen, scene_seeds, schedules, sheets, squad
 from gamebridge_unity.settings import UnitySettings
-
-_VALUE_BITS = 22
-_DOMAIN_SHIFT = 29
 
 
 class UnityGame(contract.Game):
@@ -90,7 +84,6 @@ class UnityGame(contract.Game):
         self._schedule = schedules.Schedule(settings.parameters)
         self._is_evaluation = False
         self._slot_seeds = seeding.slot_seeds(settings.seed, num_slots)
-        self._num_resets = [0] * len(members)
         self._all = np.ones(num_slots, np.bool_)
         try:
             self._tell_parameters()
@@ -151,7 +144,9 @@ class UnityGame(contract.Game):
         with _closing_on_error(self):
             self._crew.wait(partly, "reset")
             self._tell_parameters()
-            self._tell_seeds(whole)
+            if seeds is not None:
+                for member in whole:
+                    member.seed(self._slot_seeds[member.where])
             self._crew.begin_anew(whole, self._sheet.chosen)
         for member in partly:
             member.slots.restart(named[member.where])
@@ -192,6 +187,10 @@ class UnityGame(contract.Game):
         if not 0 <= slot < self.num_slots:
             raise ValueError(f"{self.name}: slot is {slot}, expected 0 to {self.num_slots - 1}.")
         return None if self._picture is None else self._picture(self, slot)
+
+    def note_progress(self, num_steps: int) -> None:
+        """Makes curricula go on from there."""
+        self._num_valid = num_steps
 
     def take_stats(self) -> dict[str, float]:
         """Returns what players told over the stats channel since the last call, by name.
@@ -242,17 +241,7 @@ class UnityGame(contract.Game):
                 f"[{self.num_slots}]: one seed a slot."
             )
         self._slot_seeds[named] = seeds[named]
-        self._is_evaluation = bool(np.any(_domains(self._slot_seeds)))
-        for index, member in enumerate(self._members):
-            if named[member.where].any():
-                self._num_resets[index] = 0
-
-    def _tell_seeds(self, members: Sequence[squad.Member]) -> None:
-        for member in members:
-            index = self._members.index(member)
-            value = _seed_value(self._slot_seeds[member.where], self._num_resets[index])
-            member.channels.set_parameter("seed", float(value))
-            self._num_resets[index] += 1
+        self._is_evaluation = scene_seeds.are_of_evaluation(self._slot_seeds)
 
     def _tell_parameters(self) -> None:
         num_steps = np.inf if self._is_evaluation else self._num_valid
@@ -312,17 +301,3 @@ def _closing_on_error(game: UnityGame) -> Iterator[None]:
     except errors.Error:
         game.close()
         raise
-
-
-def _seed_value(slot_seeds: Array, number: int) -> int:
-    """Returns a player's `seed`; see this module."""
-    mixed = number
-    for seed in slot_seeds.tolist():
-        mixed = seeding.derive(mixed, seed)
-    domain = int(_domains(slot_seeds)[0])
-    return domain << _VALUE_BITS | mixed & ((1 << _VALUE_BITS) - 1)
-
-
-def _domains(slot_seeds: Array) -> Array:
-    """Returns the numbers of the seeds' domains (`seeding.Domain`): 0 for training."""
-    return slot_seeds >> _DOMAIN_SHIFT & 3
