@@ -88,12 +88,27 @@ def toy_plugins(tmp_path_factory):
                 )
 
 
+            def make_scene(request):
+                # One that has so many agents and no other number.
+                if request.num_slots != request.settings.length:
+                    raise ValueError(f"{request.num_slots} slots")
+                return fakes.Corridor(request.num_slots)
+
+
             @hookimpl
             def gamebridge_games():
                 yield GameRecord("toys/corridor", "Right.", _corridor, CorridorSettings)
                 yield GameRecord("toys/longer", "Right.", lambda r: fakes.Corridor(r.num_slots, 9))
                 yield GameRecord(
                     "toys/limited", "Right.", _corridor, CorridorSettings, {"episode_limit": 3}
+                )
+                yield GameRecord(
+                    "toys/scene",
+                    "Right, all at once.",
+                    make_scene,
+                    CorridorSettings,
+                    num_slots=lambda settings: settings.length,
+                    is_scene=True,
                 )
                 yield GameRecord("toys/target", "Guess.", lambda r: fakes.Target(r.num_slots))
                 yield GameRecord("toys/catch", "Catch.", lambda r: fakes.Catch(r.num_slots, 24))

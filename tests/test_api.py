@@ -413,6 +413,18 @@ def test_make_game_gives_the_same_game_for_the_same_seed():
         api.make_game("toys/corridor", wrappers={"stack": 2})
 
 
+def test_a_scene_has_as_many_slots_as_its_settings_say(tmp_path):
+    with api.make_game("toys/scene", length=5) as game:
+        assert game.num_slots == 5
+    run = gamebridge.train(
+        "toys/scene", "ppo", 100, tmp_path / "run", settings={"game": {"length": 3}, **PPO}
+    )
+    assert run.plan().run.num_slots == 3
+    assert len(gamebridge.evaluate(run, 2).episodes) == 2
+    with pytest.raises(errors.ConfigError, match=r"workers.count is 2: toys/scene is one scene"):
+        api.make_game("toys/scene", workers=2)
+
+
 def test_wrappers_can_be_set_for_a_game():
     with api.make_game("toys/catch", wrappers={"images": {"stack": 2}}) as game:
         assert game.observation_spec().shape == (24, 24, 2)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gamebridge import adapters, assembly, contract
+from gamebridge import adapters, assembly, contract, errors
 from gamebridge.testing import playing
 from gamebridge.workers import asynchronous, pool, staffs
 from gamebridge.workers.settings import WorkerSettings
@@ -59,7 +59,9 @@ def open_game(
         )
 
     python, count = workers.python, workers.count
-    if count is None and order.num_slots > 1 and not python:
+    if record.is_scene:
+        count = _count_for_scene(record.id, count)
+    elif count is None and order.num_slots > 1 and not python:
         with here(1) as probe:
             count = _measure(probe, order.num_slots, workers.ready_slots is not None, announce)
     if order.num_slots < 1 or not (count or python):
@@ -80,6 +82,15 @@ def open_game(
     if game.images_are_left and order.wrappers.images is not None:
         return assembly.wrap_images(game, order.wrappers.images)
     return game
+
+
+def _count_for_scene(game_id: str, count: int | None) -> int:
+    if count is not None and count > 1:
+        raise errors.ConfigError(
+            f"workers.count is {count}: {game_id} is one scene that moves all its agents at once, "
+            "and cannot be split. Expected 0 or 1; a Unity build is run several times by --players."
+        )
+    return count or 0
 
 
 def is_in_workers(game: contract.Game) -> bool:
