@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, Protocol
 
 from gamebridge import errors
+from gamebridge.contract.specs import Array
 from gamebridge.supervision import budget
 from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge_unity import (
@@ -22,6 +23,7 @@ from gamebridge_unity import (
     encoding,
     others,
     players,
+    scene_seeds,
     slots,
     starting,
     telemetry,
@@ -142,6 +144,7 @@ class Member:
         self._player: players.Player | None = None
         self._start: starting.Start | None = None
         self._has_been_up = self._has_warned = False
+        self._slot_seeds: Array | None = None
         self._is_editor = isinstance(settings, EditorSettings)
         self._since_s = 0.0
         self._heard_s = 0.0
@@ -192,6 +195,11 @@ class Member:
             self._budget.note_up()
             self._take(outcome.batches)
         return True
+
+    def seed(self, slot_seeds: Array) -> None:
+        """Lets the player's next reset begin from the seeds of its slots, int64 [n]."""
+        self._slot_seeds = slot_seeds.copy()
+        self._tell_seed()
 
     def answer(self, actions: Mapping[str, encoding.Actions]) -> None:
         """Tells the player what its agents do; `hear` waits for what comes of it.
@@ -278,6 +286,7 @@ class Member:
             return _caused(errors.PlayerError(f"{told} {self._budget.describe()}"), lost)
         self.client.renew()
         self._refuse_strangers()
+        self._tell_seed()
         soon = "at once" if wait_s == 0 else f"in {wait_s:g} s"
         _LOG.warning("%s It is replaced %s (restart %d).", told, soon, self._budget.num_restarts)
         self.stage, self._since_s = "waiting", time.monotonic() + wait_s
@@ -314,6 +323,11 @@ class Member:
             step_timeout_s=self._limits.step_timeout_s,
             agents_timeout_s=settings.agents_timeout_s,
         )
+
+    def _tell_seed(self) -> None:
+        if self._slot_seeds is not None:
+            value = scene_seeds.value(self._slot_seeds, self.num_restarts)
+            self.channels.set_parameter(scene_seeds.PARAMETER, value)
 
     def _refuse_strangers(self) -> None:
         """Hears nobody from outside until the player is started; then it alone is heard."""

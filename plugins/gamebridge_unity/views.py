@@ -50,7 +50,7 @@ class View:
         """
         frames = game.frames()
         name = self._view or next(iter(frames), WINDOW)
-        if name in frames:
+        if name in frames and self._view != WINDOW:
             return to_picture(frames[name][slot])
         if name != WINDOW:
             known = ", ".join(f"'{known}'" for known in (*frames, WINDOW))

@@ -56,7 +56,7 @@ def test_a_broken_build_hides_no_other_and_says_why_when_asked_for(monkeypatch, 
 
 
 def test_an_unknown_build_is_told_with_the_nearest():
-    with pytest.raises(errors.UnknownId, match="no Unity build 'raicng'. Did you mean 'racing'"):
+    with pytest.raises(errors.UnknownId, match=r"no Unity build 'raicng'. Did you mean 'racing'"):
         gamebridge_unity.gamebridge_find_game("unity/raicng")
     assert gamebridge_unity.gamebridge_find_game("gym/CartPole-v1") is None
 

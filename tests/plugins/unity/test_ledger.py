@@ -24,6 +24,7 @@ class Case:
     args: tuple = ()
     behavior: str = ""
     float_frames: tuple = ()
+    num_transitions: int = 10_000
     settings: dict = dataclasses.field(default_factory=dict)
 
 
@@ -39,9 +40,9 @@ _CASES = [
     Case("hybrid"),
     Case("masks", settings={"action_mask": True}),
     Case("buffer"),
-    Case("grey", 4, float_frames=("plain",)),
-    Case("stacked", 4, args=("--layout", "chw"), float_frames=("f_floats",)),
-    Case("racing", 8, args=("--agents", 8, "--camera", "rgb", "--set", "episode_s=4")),
+    Case("grey", 4, (), "", ("plain",), 4_000),
+    Case("stacked", 4, ("--layout", "chw"), "", ("f_floats",), 2_000),
+    Case("racing", 8, ("--agents", 8, "--camera", "rgb", "--set", "episode_s=4"), "", (), 4_000),
 ]
 
 
@@ -68,9 +69,11 @@ def _play(case, num_steps, path):
 
 @pytest.mark.parametrize("case", _CASES, ids=lambda case: f"{case.scene}-{case.behavior}")
 def test_nothing_is_lost_doubled_or_joined(case, tmp_path):
-    """In 10,000 transitions of each scene."""
-    heard, ended, num_infos = _play(case, 10_000 // case.num_slots, tmp_path / "ledger")
-    assert len(ended) > 20
+    """In 10,000 transitions of each scene, fewer of those whose pictures take time."""
+    heard, ended, num_infos = _play(
+        case, case.num_transitions // case.num_slots, tmp_path / "ledger"
+    )
+    assert len(ended) > 10
     # All that was said, but for what had not begun and what was not told yet.
     assert heard.num_rows > 0.97 * num_infos
 

@@ -161,5 +161,3 @@ def _action(action, slot):
 
 def _hashable(summary):
     return tuple(summary) if isinstance(summary, list) else summary
-
-
