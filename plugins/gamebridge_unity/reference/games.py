@@ -10,7 +10,7 @@ import numpy as np
 from gamebridge.contract import Game, seeding, specs
 from gamebridge_unity import player
 from gamebridge_unity.player.agents import Array
-from gamebridge_unity.reference import seeded
+from gamebridge_unity.reference import screens, seeded
 
 
 def make_game(
@@ -18,6 +18,8 @@ def make_game(
     count: int,
     settings: Mapping[str, Any],
     images: Mapping[str, Any] | None = None,
+    *,
+    picture: bool = False,
 ) -> Game:
     """Makes a game in this process, as it is without wrappers.
 
@@ -26,6 +28,7 @@ def make_game(
       count: how many slots.
       settings: of the game.
       images: settings of the wrapper that makes frames smaller or grey, if it is wanted.
+      picture: whether the game will be drawn.
 
     Raises:
       Error: there is none, or not with these settings.
@@ -34,7 +37,9 @@ def make_game(
     import gamebridge
 
     wrappers = {"images": images, "action_repeat": 1}
-    return gamebridge.make_game(game_id, count, 0, wrappers=wrappers, workers=0, **settings)
+    return gamebridge.make_game(
+        game_id, count, 0, picture=picture, wrappers=wrappers, workers=0, **settings
+    )
 
 
 class GameScene(seeded.Seeded):
@@ -50,7 +55,14 @@ class GameScene(seeded.Seeded):
     everywhere in gamebridge: the episodes are those of `gamebridge.make_game` with this seed.
     """
 
-    def __init__(self, name: str, views: Sequence[Game], sensors: Sequence[str] = ("",)) -> None:
+    def __init__(
+        self,
+        name: str,
+        views: Sequence[Game],
+        sensors: Sequence[str] = ("",),
+        *,
+        is_shown: bool = False,
+    ) -> None:
         """Adds an agent a slot.
 
         Args:
@@ -58,6 +70,7 @@ class GameScene(seeded.Seeded):
           views: the game, and perhaps others that differ from it in what is seen alone: they
             are played along with the same seeds and actions. The scene closes them.
           sensors: what goes before the names of each view's sensors.
+          is_shown: whether the game, made with `picture=True`, is drawn in a window.
         """
         super().__init__()
         self._views, game = tuple(views), views[0]
@@ -76,6 +89,7 @@ class GameScene(seeded.Seeded):
             for name, spec in game.telemetry_spec().items()
         ]
         self.players = self.add(behavior, game.num_slots, fields)
+        self._screen = screens.Screen(game, self.channels) if is_shown else None
         # What is reported of the episodes in play so far.
         self._totals = {field.name: np.zeros(game.num_slots, np.float32) for field in fields}
 
@@ -89,7 +103,7 @@ class GameScene(seeded.Seeded):
             rows = [view.reset(seeds) for view in self._views]
         self._begin(np.ones(len(self.players), np.bool_))
         self._show([row.observation for row in rows])
-        self.players.request()
+        self._ask()
 
     def step(self) -> None:
         """Plays a step, and begins episodes where one ended."""
@@ -107,12 +121,19 @@ class GameScene(seeded.Seeded):
             self._begin(over)
             rows = [view.reset(slots=over) for view in self._views]
             self._show([row.observation for row in rows])
-        self.players.request()
+        self._ask()
 
     def close(self) -> None:
-        """Closes the games."""
+        """Closes the games and the window."""
+        if self._screen is not None:
+            self._screen.close()
         for view in self._views:
             view.close()
+
+    def _ask(self) -> None:
+        if self._screen is not None:
+            self._screen.show()
+        self.players.request()
 
     def _show(self, observations: Sequence[Any]) -> None:
         seen = [leaf for observation in observations for leaf in specs.leaves(observation)]

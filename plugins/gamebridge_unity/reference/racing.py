@@ -14,7 +14,12 @@ Camera: TypeAlias = Literal["", "rgb", "grey"]
 
 
 def make(
-    count: int, track: str = "oval", camera: Camera = "", settings: Mapping[str, Any] | None = None
+    count: int,
+    track: str = "oval",
+    camera: Camera = "",
+    settings: Mapping[str, Any] | None = None,
+    *,
+    is_shown: bool = False,
 ) -> games.GameScene:
     """Puts cars on a track.
 
@@ -26,15 +31,17 @@ def make(
       track: such as "oval".
       camera: what colours it has; "" for none.
       settings: of the racing game.
+      is_shown: whether the first cars are drawn in a window.
 
     Raises:
       Error: there is no such track, or no such setting.
     """
     chosen = settings or {}
-    views, sensors = [games.make_game(f"racing/{track}", count, chosen)], ["lidar"]
+    main = games.make_game(f"racing/{track}", count, chosen, picture=is_shown)
+    views, sensors = [main], ["lidar"]
     if camera:
         size = {"height": CAMERA_PIXELS, "width": CAMERA_PIXELS}
         images = {**size, "grey": camera == "grey", "stack": 1}
         views.append(games.make_game(f"racing/{track}-pixels", count, chosen, images))
         sensors.append("camera")
-    return games.GameScene(BEHAVIOR, views, sensors)
+    return games.GameScene(BEHAVIOR, views, sensors, is_shown=is_shown)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gamebridge_unity import player
-from gamebridge_unity.reference import games, numbered, racing, sides, views, walks
+from gamebridge_unity.reference import games, numbered, racing, screens, sides, views, walks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,13 @@ SCENES = {
     "racing": Kind(
         "Cars on the oval: lidar, continuous actions, a camera if wanted.",
         16,
-        lambda count, choice: racing.make(count, choice.track, choice.camera, choice.settings),
+        lambda count, choice: racing.make(
+            count,
+            choice.track,
+            choice.camera,
+            choice.settings,
+            is_shown=screens.is_there(no_graphics=choice.no_graphics),
+        ),
     ),
     "basic": Kind(
         "Walkers to a mark: a vector, three actions.",
@@ -112,7 +118,8 @@ def make(name: str, choice: Choice) -> player.Scene:
       Error: the scene cannot be made here; says why.
     """
     if choice.game:
-        game = games.make_game(choice.game, choice.agents or 8, choice.settings)
-        return games.GameScene("Agent?team=0", [game])
+        is_shown = screens.is_there(no_graphics=choice.no_graphics)
+        game = games.make_game(choice.game, choice.agents or 8, choice.settings, picture=is_shown)
+        return games.GameScene("Agent?team=0", [game], is_shown=is_shown)
     kind = SCENES[name]
     return kind.make(choice.agents or kind.agents, choice)

@@ -61,12 +61,16 @@ class Window:
         if self._server is None:
             _LOG.warning("Pixels cannot be read back from X here; what is drawn is taken instead.")
 
-    def show(self, picture: Array) -> Array:
-        """Draws a picture, uint8 [height, width, 3] RGB; returns what is then in the window."""
+    def draw(self, picture: Array) -> None:
+        """Draws a picture, uint8 [height, width, 3] RGB."""
         pygame = self._pygame
         pygame.event.pump()
         pygame.surfarray.blit_array(self._surface, picture.swapaxes(0, 1))
         pygame.display.flip()
+
+    def show(self, picture: Array) -> Array:
+        """Draws a picture and returns what is then in the window, both [height, width, 3] RGB."""
+        self.draw(picture)
         if self._server is None:
             return picture
         seen = self._server.pixels(*self._size)

@@ -46,6 +46,8 @@ class Trainer:
         for player in self.players:
             player.kill()
             player.wait()
+            if player.stderr is not None:
+                player.stderr.close()
 
     def launch(self, *words, module="gamebridge_unity.reference", **keywords):
         """Starts a player."""
@@ -97,8 +99,9 @@ class Trainer:
             try:
                 return self._calls.get(timeout=0.1)
             except queue.Empty:
-                gone = [each.returncode for each in self.players if each.poll() is not None]
-                assert not gone, f"the player left with {gone}"
+                # The newest: those before it may have had their day.
+                code = self.players[-1].poll() if self.players else None
+                assert code is None, f"the player left with {code}"
         raise AssertionError(f"the player said nothing for {LIMIT_S} s")
 
     def _order(self, command, actions, side_channels):
