@@ -337,6 +337,8 @@ def evaluate(
     located = found.locate_game(game_id)
     if num_slots is None and located.record.is_scene:
         count = opening.num_slots_of(located.record, game_settings) or count
+        if game_id == plan.run.game and count == opening.num_slots_of(located.record, plan.game):
+            count = plan.run.num_slots or count  # where the run was told better
     workers = tables.worker_settings(plan.workers, None)
     # A few episodes are not worth a process of their own, unless the game needs its Python.
     if python is not None:

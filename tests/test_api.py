@@ -421,6 +421,11 @@ def test_a_scene_has_as_many_slots_as_its_settings_say(tmp_path):
     )
     assert run.plan().run.num_slots == 3
     assert len(gamebridge.evaluate(run, 2).episodes) == 2
+    # What a run was told of its scene is known better than by its settings.
+    with pytest.raises(errors.PluginError, match="4 slots"):
+        gamebridge.evaluate(run, 2, num_slots=4)
+    with pytest.raises(errors.PluginError, match="ValueError: 3 slots"):
+        gamebridge.evaluate(run, 2, num_slots=3, settings={"length": 5})
     with pytest.raises(errors.ConfigError, match=r"workers.count is 2: toys/scene is one scene"):
         api.make_game("toys/scene", workers=2)
 
