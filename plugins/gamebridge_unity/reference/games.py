@@ -12,6 +12,9 @@ from gamebridge_unity import player
 from gamebridge_unity.player.agents import Array
 from gamebridge_unity.reference import screens, seeded
 
+# Of a seed that is a parameter: where its domain begins.
+_DOMAIN_BIT = 22
+
 
 def make_game(
     game_id: str,
@@ -53,6 +56,8 @@ class GameScene(seeded.Seeded):
 
     A slot's seed depends on the trainer's seed and the number of the agent alone, as
     everywhere in gamebridge: the episodes are those of `gamebridge.make_game` with this seed.
+    A seed that comes as the environment parameter is a whole number below 2^24; its two top
+    bits are those of the seeds' domain, so that evaluations play what training never meets.
     """
 
     def __init__(
@@ -99,7 +104,8 @@ class GameScene(seeded.Seeded):
         if seed is None:
             rows = [view.reset() for view in self._views]
         else:
-            seeds = seeding.slot_seeds(seed, len(self.players))
+            domain = _domain(seed) if self.is_told else seeding.Domain.TRAINING
+            seeds = seeding.slot_seeds(seed, len(self.players), domain)
             rows = [view.reset(seeds) for view in self._views]
         self._begin(np.ones(len(self.players), np.bool_))
         self._show([row.observation for row in rows])
@@ -166,6 +172,12 @@ class GameScene(seeded.Seeded):
         # Where the bounds are -1 and 1 nothing is to be rounded.
         scaled = (low + high) / 2 + pushed * ((high - low) / 2)
         return scaled.reshape(-1, *spec.shape).astype(spec.dtype)
+
+
+def _domain(seed: int) -> seeding.Domain:
+    top = seed >> _DOMAIN_BIT & 3
+    found = {int(domain) >> 29: domain for domain in seeding.Domain}
+    return found.get(top, seeding.Domain.TRAINING)
 
 
 def _name(sensor: str, path: str) -> str:

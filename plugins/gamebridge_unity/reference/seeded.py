@@ -18,6 +18,7 @@ class Seeded(player.Scene):
     Attributes:
       random: seeded.
       no_graphics: whether the player was started with `-nographics`.
+      is_told: whether the newest seed is the parameter's rather than the trainer's own.
     """
 
     def __init__(self) -> None:
@@ -25,6 +26,7 @@ class Seeded(player.Scene):
         super().__init__()
         self.random = np.random.default_rng(0)
         self.no_graphics = False
+        self.is_told = False
         self._seed: int | None = 0
 
     def begin(self, trainer: player.Trainer) -> None:
@@ -36,6 +38,7 @@ class Seeded(player.Scene):
         """Returns the seed that a reset begins with; None where it goes on from what was."""
         if self.channels.was_set(SEED):
             self._seed = int(self.channels.parameter(SEED, 0)) & 0xFFFF_FFFF
+            self.is_told = True
         seed, self._seed = self._seed, None
         return seed
 
