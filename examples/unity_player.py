@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Catch, offered to any ML-Agents trainer, which starts it as it starts a Unity build."""
 # ruff: noqa: D102 - what the methods are for is told by `player.Scene`
 
