@@ -15,14 +15,15 @@ import itertools
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from gamebridge import errors
 from gamebridge_unity import wire
 from gamebridge_unity.player import (
+    actions,
     agents,
     arguments,
     connection,
@@ -30,6 +31,7 @@ from gamebridge_unity.player import (
     process,
     records,
     telemetry,
+    watching,
 )
 from gamebridge_unity.player import scene as scenes
 
@@ -45,25 +47,6 @@ class Mismatch(Exception):
     """The trainer speaks another protocol."""
 
 
-class Watch(Protocol):
-    """Is told of all that passes, such as a log of transitions."""
-
-    def reset(self) -> None:
-        """The trainer reset the scene."""
-
-    def sends(self) -> None:
-        """What is said next goes in another message."""
-
-    def said(self, spoke: agents.Agents, said: agents.Said) -> None:
-        """Agents' infos go to the trainer."""
-
-    def acted(self, acting: agents.Agents, rows: records.Array) -> None:
-        """Actions came, which are in the columns of these agents."""
-
-    def close(self) -> None:
-        """The player goes."""
-
-
 Dial = Callable[[int], connection.Connection]
 
 
@@ -72,7 +55,7 @@ def serve(
     argv: Sequence[str] | None = None,
     *,
     layout: records.Layout | None = None,
-    watch: Watch | None = None,
+    watch: watching.Watch | None = None,
     dial: Dial = connection.Connection,
 ) -> int:
     """Offers a scene to the trainer that started this program; returns the exit code.
@@ -128,7 +111,7 @@ class Session:
     """One scene and one trainer."""
 
     def __init__(
-        self, scene: scenes.Scene, link: connection.Connection, watch: Watch | None = None
+        self, scene: scenes.Scene, link: connection.Connection, watch: watching.Watch | None = None
     ) -> None:
         """Takes both; `meet` comes first."""
         self._scene, self._link, self._watch = scene, link, watch
@@ -201,7 +184,7 @@ class Session:
             self._scene.reset()
             return
         for crowd in self._scene.agents:
-            rows = _act(crowd, order.agent_actions)
+            rows = actions.take(crowd, order.agent_actions)
             if self._watch is not None and len(rows):
                 self._watch.acted(crowd, rows)
 
@@ -257,30 +240,3 @@ class Session:
             )
         )
         send(telemetry.CHANNEL, telemetry.write_values(name, ids, done, values))
-
-
-def _act(crowd: agents.Agents, sent: Any) -> records.Array:
-    """Hands actions to those who asked; returns their rows."""
-    asked, name = crowd.num_asked, crowd.behavior.name
-    listed = sent[name].value if name in sent else ()
-    # Nothing at all is zeros for all, as in Unity.
-    if listed and len(listed) != asked:
-        raise ValueError(
-            f"The trainer sent {len(listed)} actions for '{name}'; {asked} agents asked. It must "
-            "answer each in the order of the infos."
-        )
-    return crowd.act(
-        _rows((each.continuous_actions for each in listed), len(listed), crowd.continuous),
-        _rows((each.discrete_actions for each in listed), len(listed), crowd.discrete),
-    )
-
-
-def _rows(sent: Iterator[Any], count: int, like: records.Array) -> records.Array:
-    """Returns an array [count, width] of `like`'s width and dtype."""
-    values = np.fromiter(itertools.chain.from_iterable(sent), like.dtype)
-    if values.size != count * like.shape[1]:
-        raise ValueError(
-            f"The trainer sent {values.size} numbers for {count} agents; expected "
-            f"{like.shape[1]} each."
-        )
-    return values.reshape(count, like.shape[1])

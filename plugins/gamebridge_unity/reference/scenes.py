@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gamebridge_unity import player
-from gamebridge_unity.reference import games, numbered, racing, screens, sides, views, walks
+from gamebridge_unity.reference import games, numbered, pairs, racing, screens, sides, views, walks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ SCENES = {
     "two-behaviors": Kind(
         "Two behaviours, of which one decides in every third step.",
         4,
-        lambda count, choice: walks.Pair(count),
+        lambda count, choice: pairs.Pair(count),
     ),
     "groups": Kind(
         "Groups of four with a group reward.", 8, lambda count, choice: walks.Groups(count)
