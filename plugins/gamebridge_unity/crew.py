@@ -13,7 +13,7 @@ import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge_unity import encoding, squad, starting
+from gamebridge_unity import dialogues, encoding, lost, others, squad, starting
 
 # How long a step waits where all players are being replaced.
 _PATIENCE_S = 0.1
@@ -68,18 +68,19 @@ class Crew:
           GameError: there are fewer agents than slots.
         """
         limit_s = time.monotonic() + timeout_s
-        while missing := [member for member in self.members if not member.slots.seats.is_full]:
+        while missing := [
+            member for member in self.members if not member.dialogue.slots.seats.is_full
+        ]:
             if time.monotonic() > limit_s:
                 raise self._too_few(missing[0], timeout_s)
             for member in missing:
                 try:
-                    member.slots.drop()
-                    member.answer(
-                        starting.drive(member.client.behaviors, member.batches, member.policy)
-                    )
-                    member.hear()
-                except squad.Lost as lost:
-                    self._lose(member, lost, "start")
+                    dialogue = member.dialogue
+                    dialogue.slots.drop()
+                    dialogue.answer(starting.drive(dialogue.batches, member.policy))
+                    dialogue.hear()
+                except lost.Lost as why:
+                    self._lose(member, why, "start")
             self.wait(self.members, "start")
 
     def begin_anew(self, members: Sequence[squad.Member], chosen: Chosen) -> None:
@@ -87,12 +88,12 @@ class Crew:
         asked = []
         for member in members:
             try:
-                if member.is_asked:  # a step was broken off, as by Ctrl-C
-                    member.hear()
-                member.begin_anew()
+                if member.dialogue.is_asked:  # a step was broken off, as by Ctrl-C
+                    member.dialogue.hear()
+                member.dialogue.begin_anew()
                 asked.append(member)
-            except squad.Lost as lost:
-                self._lose(member, lost, "reset")
+            except lost.Lost as why:
+                self._lose(member, why, "reset")
         self._settle(asked, chosen, "reset")
         # Of a player that was lost on the way, another one begins.
         self.wait(members, "reset")
@@ -105,10 +106,12 @@ class Crew:
         up = [member for member in order if member.stage == "up"]
         asked = []
         for member in up:
-            if member.is_asked or (member.slots.is_due and self._answer(member, chosen, moment)):
+            if member.dialogue.is_asked or member.dialogue.slots.is_due:
                 asked.append(member)
+                if not member.dialogue.is_asked:
+                    _answer(member, chosen)
         self._settle(asked, chosen, moment)
-        if not any(member.stage == "up" or member.slots.has_news for member in order):
+        if not any(member.stage == "up" or member.dialogue.slots.has_news for member in order):
             self._advance(order[0], _PATIENCE_S, moment)
 
     def _settle(self, asked: Sequence[squad.Member], chosen: Chosen, moment: str) -> None:
@@ -117,63 +120,64 @@ class Crew:
             silent = []
             for member in asked:
                 try:
-                    member.hear()
-                except squad.Lost as lost:
-                    self._lose(member, lost, moment)
+                    member.dialogue.hear()
+                except lost.Lost as why:
+                    self._lose(member, why, moment)
                     continue
-                if not member.slots.has_news:
+                if not member.dialogue.slots.has_news:
                     silent.append(member)
-            asked = [member for member in silent if self._answer(member, chosen, moment)]
-            if not asked:
+            if not silent:
                 return
-
-    def _answer(self, member: squad.Member, chosen: Chosen, moment: str) -> bool:
-        """Sends a player the actions of all its agents; returns whether it took them."""
-        policy, known = member.policy, member.client.behaviors
-        orders = {}
-        for name, batch in member.batches.items():
-            if len(batch.ids):
-                mine = name == member.behavior
-                orders[name] = _learnt(member, chosen) if mine else policy(known[name], batch)
-        try:
-            member.answer(orders)
-        except squad.Lost as lost:
-            self._lose(member, lost, moment)
-            return False
-        return True
+            for member in silent:
+                _answer(member, chosen)
+            asked = silent
 
     def _advance(self, member: squad.Member, timeout_s: float, moment: str) -> None:
         try:
             member.advance(timeout_s)
-        except squad.Lost as lost:
-            self._lose(member, lost, moment)
+        except lost.Lost as why:
+            self._lose(member, why, moment)
         except errors.Error as error:
             self._error = self._error or error
 
-    def _lose(self, member: squad.Member, lost: squad.Lost, moment: str) -> None:
+    def _lose(self, member: squad.Member, why: lost.Lost, moment: str) -> None:
         """Takes note of a lost player; the error that ends all is raised by `raise_error`."""
-        error = member.fail(lost, moment)
+        error = member.fail(why, moment)
         self._error = self._error or error
 
     def _too_few(self, member: squad.Member, timeout_s: float) -> errors.GameError:
-        count, most = member.slots.seats.num_agents, len(member.slots.is_running)
-        total = count * len(self.members)
+        dialogue = member.dialogue
+        count, most = dialogue.slots.seats.num_agents, len(dialogue.slots.is_running)
         return errors.GameError(
-            f"{member.label} has shown {count} agents of behaviour '{member.behavior}' within "
+            f"{member.label} has shown {count} agents of behaviour '{dialogue.behavior}' within "
             f"{timeout_s:g} s (agents_timeout_s), and there are {most} slots for them. Set "
-            f"num_slots={total} (and agents={count} in the build.toml), add agents to the scene, "
-            "or set late_agents=true if they come later."
+            f"num_slots={count * len(self.members)} (and agents={count} in the build.toml), add "
+            "agents to the scene, or set late_agents=true if they come later."
         )
 
 
-def _learnt(member: squad.Member, chosen: Chosen) -> encoding.Actions:
+def _answer(member: squad.Member, chosen: Chosen) -> None:
+    """Sends a player the actions of all its agents."""
+    dialogue, policy = member.dialogue, member.policy
+    actions = starting.drive(
+        {name: batch for name, batch in dialogue.batches.items() if name != dialogue.behavior},
+        policy,
+    )
+    if len(dialogue.batch.ids):
+        actions[dialogue.behavior] = _learnt(dialogue, policy, chosen)
+    dialogue.answer(actions)
+
+
+def _learnt(
+    dialogue: dialogues.Dialogue, policy: others.Policy, chosen: Chosen
+) -> encoding.Actions:
     """Returns the actions of the behaviour that learns, as its decisions came."""
-    seats = member.slots.seats
-    slots = seats.row_slots + member.where.start
+    seats = dialogue.slots.seats
+    slots = seats.row_slots + dialogue.where.start
     if seats.num_standing == 0:
         return chosen(slots)
-    member.report_standing()
-    actions = member.policy(member.client.behaviors[member.behavior], member.batch)
+    dialogue.report_standing()
+    actions = policy(dialogue.batch)
     sits = np.flatnonzero(seats.row_slots >= 0)
     for ours, theirs in zip(chosen(slots[sits]), actions, strict=True):
         if ours is not None and theirs is not None:

@@ -94,7 +94,7 @@ class UnityGame(contract.Game):
         except BaseException:
             self.close()
             raise
-        self._parts = [sheet.part(member.where) for member in members]
+        self._parts = [sheet.part(member.dialogue.where) for member in members]
         self._watch = frozen.Watch(name, sheet.frames(), settings.frozen_after, graphics)
 
     @property
@@ -135,21 +135,22 @@ class UnityGame(contract.Game):
         named = self._mask("slots", slots)
         if seeds is not None:
             self._reseed(seeds, named)
-        partly = [member for member in self._members if named[member.where].any()]
+        partly = [member for member in self._members if named[member.dialogue.where].any()]
         whole = [
             member
             for member in partly
-            if named[member.where].all() and (seeds is not None or not member.is_fresh)
+            if named[member.dialogue.where].all()
+            and (seeds is not None or not member.dialogue.is_fresh)
         ]
         with _closing_on_error(self):
             self._crew.wait(partly, "reset")
             self._tell_parameters()
             if seeds is not None:
                 for member in whole:
-                    member.seed(self._slot_seeds[member.where])
+                    member.dialogue.seed(self._slot_seeds[member.dialogue.where])
             self._crew.begin_anew(whole, self._sheet.chosen)
         for member in partly:
-            member.slots.restart(named[member.where])
+            member.dialogue.slots.restart(named[member.dialogue.where])
         return self._hand_out(named)
 
     def step(self, action: specs.Nest, active: Array | None = None) -> contract.TimeStep:
@@ -199,7 +200,7 @@ class UnityGame(contract.Game):
         """
         told: dict[str, list[float]] = {}
         for member in self._members:
-            for name, value in member.channels.take_stats().items():
+            for name, value in member.dialogue.channels.take_stats().items():
                 told.setdefault(name, []).append(value)
         return {name: float(np.mean(values)) for name, values in sorted(told.items())}
 
@@ -217,10 +218,10 @@ class UnityGame(contract.Game):
 
     def _make_sheet(self) -> sheets.Sheet:
         first = self._members[0]
-        behavior = first.client.behaviors[first.behavior]
+        behavior = first.dialogue.client.behaviors[first.dialogue.behavior]
         for member in self._members[1:]:
-            theirs = member.client.behaviors[member.behavior]
-            if member.behavior != first.behavior or behavior.differs_from(theirs):
+            theirs = member.dialogue.client.behaviors[member.dialogue.behavior]
+            if member.dialogue.behavior != first.dialogue.behavior or behavior.differs_from(theirs):
                 raise errors.GameError(
                     f"{self.name}: players differ: {first.label} plays {behavior}; {member.label} "
                     f"plays {theirs}. Expected one behaviour of all (behavior)."
@@ -228,8 +229,8 @@ class UnityGame(contract.Game):
         return sheets.Sheet(
             behavior,
             self.num_slots,
-            first.telemetry.specs(first.behavior),
-            [member.batch for member in self._members],
+            first.dialogue.telemetry.specs(first.dialogue.behavior),
+            [member.dialogue.batch for member in self._members],
             masks=self._settings.action_mask,
         )
 
@@ -247,23 +248,25 @@ class UnityGame(contract.Game):
         num_steps = np.inf if self._is_evaluation else self._num_valid
         for name, value in self._schedule.news(num_steps).items():
             for member in self._members:
-                member.channels.set_parameter(name, value)
+                member.dialogue.channels.set_parameter(name, value)
 
     def _store(self, actions: encoding.Actions, named: Array) -> None:
         """Takes the actions of the slots whose decision is at hand."""
         self._sheet.clear_forbidden(named)
         for member in self._members:
-            waiting = member.slots.is_waiting
-            answered = np.flatnonzero(waiting & named[member.where])
+            waiting = member.dialogue.slots.is_waiting
+            answered = np.flatnonzero(waiting & named[member.dialogue.where])
             if len(answered):
-                rows = member.slots.decision_rows[answered]
-                self._sheet.store(actions, member.where, answered, rows, member.batch.masks)
+                rows = member.dialogue.slots.decision_rows[answered]
+                self._sheet.store(
+                    actions, member.dialogue.where, answered, rows, member.dialogue.batch.masks
+                )
                 waiting[answered] = False
 
     def _hand_out(self, named: Array) -> contract.TimeStep:
         sheet = self._sheet
         for member, part in zip(self._members, self._parts, strict=True):
-            member.slots.hand_out(named[member.where], part, sheet.fields)
+            member.dialogue.slots.hand_out(named[member.dialogue.where], part, sheet.fields)
         return sheet.time_step
 
     def _mask(self, argument: str, mask: Array | None) -> Array:

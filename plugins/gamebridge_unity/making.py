@@ -8,8 +8,18 @@ import dataclasses
 from gamebridge import errors
 from gamebridge.contract import GameRequest
 from gamebridge.supervision.settings import SupervisionSettings
-from gamebridge_unity import builds, channels, client, game, launcher, schedules, squad, views
-from gamebridge_unity.settings import EditorSettings, Engine, Sampler, UnitySettings
+from gamebridge_unity import (
+    builds,
+    channels,
+    client,
+    dialogues,
+    game,
+    launcher,
+    schedules,
+    squad,
+    views,
+)
+from gamebridge_unity.settings import Engine, Sampler, UnitySettings
 
 # What mlagents-learn asks of builds, too.
 _ENGINE = Engine(time_scale=20.0, target_frame_rate=-1, capture_frame_rate=60)
@@ -107,18 +117,17 @@ def _member(
     try:
         return squad.Member(
             index,
-            slice(index * each, (index + 1) * each),
+            dialogues.Dialogue(
+                label,
+                slice(index * each, (index + 1) * each),
+                connection,
+                beside,
+                settings,
+                limits.step_timeout_s,
+            ),
             settings,
             limits,
-            label=label,
-            client=connection,
-            channels=beside,
-            launch=host.launch,
-            connect_timeout_s=(
-                settings.editor_timeout_s
-                if isinstance(settings, EditorSettings)
-                else limits.start_timeout_s
-            ),
+            host.launch,
         )
     except BaseException:
         connection.close()

@@ -8,15 +8,15 @@ import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge_unity import batches, behaviors, encoding
+from gamebridge_unity import batches, encoding
 from gamebridge_unity.settings import Others
 
 
 class Policy(Protocol):
     """Chooses actions for all decisions of one message."""
 
-    def __call__(self, behavior: behaviors.Behavior, batch: batches.Batch) -> encoding.Actions:
-        """Returns one action for each decision of `batch`, whose agents are of `behavior`."""
+    def __call__(self, batch: batches.Batch) -> encoding.Actions:
+        """Returns one action for each decision of `batch`."""
 
 
 def make(setting: Others, seed: int) -> Policy:
@@ -35,11 +35,10 @@ class Random:
         """Seeds the draws."""
         self._generator = np.random.default_rng(seed)
 
-    def __call__(self, behavior: behaviors.Behavior, batch: batches.Batch) -> encoding.Actions:
+    def __call__(self, batch: batches.Batch) -> encoding.Actions:
         """Uniform in [-1, 1], and out of what the masks allow."""
         count, generator = len(batch.ids), self._generator
         return _actions(
-            behavior,
             batch,
             lambda size: generator.uniform(-1, 1, (count, size)),
             lambda size, _: generator.random((count, size)),
@@ -49,11 +48,10 @@ class Random:
 class Zero:
     """Does nothing: zeros, or the first action that is allowed."""
 
-    def __call__(self, behavior: behaviors.Behavior, batch: batches.Batch) -> encoding.Actions:
+    def __call__(self, batch: batches.Batch) -> encoding.Actions:
         """Zeros where they are allowed."""
         count = len(batch.ids)
         return _actions(
-            behavior,
             batch,
             lambda size: np.zeros((count, size)),
             lambda size, _: np.broadcast_to(np.arange(size, 0, -1.0), (count, size)),
@@ -67,12 +65,13 @@ class Fixed:
         """Takes the continuous values, then the chosen action of each branch."""
         self._values = values
 
-    def __call__(self, behavior: behaviors.Behavior, batch: batches.Batch) -> encoding.Actions:
+    def __call__(self, batch: batches.Batch) -> encoding.Actions:
         """The values.
 
         Raises:
           ConfigError: the behaviour takes others.
         """
+        behavior = batch.behavior
         count, num_continuous = len(batch.ids), behavior.num_continuous
         sizes = behavior.branches
         chosen = self._values[num_continuous:]
@@ -91,15 +90,12 @@ class Fixed:
             table[int(chosen[branch])] = size + 1.0
             return np.broadcast_to(table, (count, size))
 
-        return _actions(
-            behavior, batch, lambda size: np.broadcast_to(continuous, (count, size)), scores
-        )
+        return _actions(batch, lambda size: np.broadcast_to(continuous, (count, size)), scores)
 
 
-def _actions(
-    behavior: behaviors.Behavior, batch: batches.Batch, continuous: Any, scores: Any
-) -> encoding.Actions:
+def _actions(batch: batches.Batch, continuous: Any, scores: Any) -> encoding.Actions:
     """Makes actions of continuous values, and of the greatest scores among what is allowed."""
+    behavior = batch.behavior
     floats = integers = None
     if behavior.num_continuous:
         floats = np.array(continuous(behavior.num_continuous), np.float32)

@@ -95,17 +95,21 @@ class Start:
         self._thread.join(timeout_s)
         return None if self._thread.is_alive() else self.outcome
 
-    def cancel(self, timeout_s: float) -> Outcome:
-        """Gives the start up; its player, if there is one, is the caller's to end."""
+    def cancel(self, timeout_s: float) -> None:
+        """Gives the start up and ends its player; waits so long for that."""
         self._is_cancelled = True
         self._thread.join(timeout_s)
-        return self.outcome
+        if not self._thread.is_alive() and self.outcome.player is not None:
+            # It may have been through before it heard of that.
+            self.outcome.player.end(0.0)
 
     def _run(self) -> None:
         try:
             self._bring_up()
         except Exception as error:  # noqa: BLE001 - handed to whoever waits
             self.outcome.error = error
+        if self._is_cancelled and self.outcome.player is not None:
+            self.outcome.player.end(0.0)
 
     def _bring_up(self) -> None:
         outcome, client = self.outcome, self._client
@@ -136,7 +140,7 @@ class Start:
             if time.monotonic() > limit_s:
                 limit = f"{agents_s:g} s (agents_timeout_s)"
                 raise NoAgents(self._silence(client.behaviors, limit))
-            client.send_step(drive(client.behaviors, batches, self._policy))
+            client.send_step(drive(batches, self._policy))
             batches = client.receive(step_s, self._check)
 
     def _check(self) -> None:
@@ -185,11 +189,8 @@ def choose(wanted: str, names: list[str]) -> str:
 
 
 def drive(
-    behaviors: Mapping[str, unity_behaviors.Behavior],
     batches: Mapping[str, unity_batches.Batch],
     policy: others.Policy,
 ) -> dict[str, encoding.Actions]:
     """Returns a policy's actions for all decisions of a message."""
-    return {
-        name: policy(behaviors[name], batch) for name, batch in batches.items() if len(batch.ids)
-    }
+    return {name: policy(batch) for name, batch in batches.items() if len(batch.ids)}

@@ -271,8 +271,8 @@ def test_a_curriculum_is_told_to_all_players_as_steps_are_played():
     with games.make("basic", 4, "--agents", 2, players=2, parameters={"d": points}) as game:
         told = []
         for member in game._members:
-            known, tell = member.channels.set_parameter, told.append
-            member.channels.set_parameter = lambda name, value, known=known, tell=tell: (
+            known, tell = member.dialogue.channels.set_parameter, told.append
+            member.dialogue.channels.set_parameter = lambda name, value, known=known, tell=tell: (
                 tell((name, value)),
                 known(name, value),
             )
