@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from gamebridge_agents import checks
+
 Activation = Literal["tanh", "relu", "elu"]
 
 
@@ -60,14 +62,14 @@ class PPOSettings:
 
     def __post_init__(self) -> None:
         """Refuses values with which no training could work."""
-        _positive(
+        checks.positive(
             self,
             "learning_rate", "rollout_length", "num_epochs", "minibatch_size", "clip_ratio",
             "gradient_clip", "reward_scale", "initial_std",
         )  # fmt: skip
-        _not_negative(self, "learning_rate_decay_steps", "entropy_weight", "value_weight")
-        _fraction(self, "gamma", "gae_lambda")
-        _sizes(self, "units", "conv_filters")
+        checks.not_negative(self, "learning_rate_decay_steps", "entropy_weight", "value_weight")
+        checks.fraction(self, "gamma", "gae_lambda")
+        checks.sizes(self, "units", "conv_filters")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,19 +120,15 @@ class DQNSettings:
 
     def __post_init__(self) -> None:
         """Refuses values with which no training could work."""
-        _positive(
+        checks.positive(
             self,
             "learning_rate", "num_steps", "batch_size", "replay_capacity", "train_interval",
             "target_update_tau", "target_update_period", "gradient_clip", "reward_scale",
         )  # fmt: skip
-        _not_negative(self, "warm_up_steps", "epsilon_steps")
-        _fraction(self, "gamma", "target_update_tau", "epsilon_start", "epsilon_end")
-        _sizes(self, "units", "conv_filters")
-        if self.replay_capacity <= self.warm_up_steps:
-            raise ValueError(
-                f"replay_capacity is {self.replay_capacity}, not above warm_up_steps "
-                f"{self.warm_up_steps}: training would never begin. Raise replay_capacity."
-            )
+        checks.not_negative(self, "warm_up_steps", "epsilon_steps")
+        checks.fraction(self, "gamma", "target_update_tau", "epsilon_start", "epsilon_end")
+        checks.sizes(self, "units", "conv_filters")
+        checks.can_begin(self)
 
 
 PPO_PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -154,27 +152,3 @@ DQN_PRESETS: Mapping[str, Mapping[str, Any]] = {
         "units": (128,),
     },
 }
-
-
-def _positive(settings: Any, *names: str) -> None:
-    for name in names:
-        if not getattr(settings, name) > 0:
-            raise ValueError(f"{name} is {getattr(settings, name)}; expected more than 0.")
-
-
-def _not_negative(settings: Any, *names: str) -> None:
-    for name in names:
-        if not getattr(settings, name) >= 0:
-            raise ValueError(f"{name} is {getattr(settings, name)}; expected 0 or more.")
-
-
-def _fraction(settings: Any, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(settings, name) <= 1:
-            raise ValueError(f"{name} is {getattr(settings, name)}; expected 0 to 1.")
-
-
-def _sizes(settings: Any, *names: str) -> None:
-    for name in names:
-        if not all(size > 0 for size in getattr(settings, name)):
-            raise ValueError(f"{name} is {getattr(settings, name)}; expected sizes above 0.")
