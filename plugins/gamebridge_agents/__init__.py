@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gamebridge.contract import AgentNeeds, AgentRecord, AgentRequest, hookimpl
-from gamebridge_agents import settings
+from gamebridge_agents import continuous_settings, settings
 
 
 def _make_ppo(request: AgentRequest) -> Any:
@@ -21,9 +21,27 @@ def _make_dqn(request: AgentRequest) -> Any:
     return dqn.DQNLearner(request)
 
 
+def _make_ddpg(request: AgentRequest) -> Any:
+    from gamebridge_agents import ddpg
+
+    return ddpg.DDPGLearner(request)
+
+
+def _make_td3(request: AgentRequest) -> Any:
+    from gamebridge_agents import td3
+
+    return td3.TD3Learner(request)
+
+
+def _make_sac(request: AgentRequest) -> Any:
+    from gamebridge_agents import sac
+
+    return sac.SACLearner(request)
+
+
 @hookimpl
 def gamebridge_agents() -> Iterator[AgentRecord]:
-    """Yields `ppo` and `dqn`."""
+    """Yields the agents of this package."""
     yield AgentRecord(
         id="ppo",
         summary="Proximal policy optimisation: discrete or continuous actions, any observation.",
@@ -40,5 +58,32 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         needs=AgentNeeds(("discrete",)),
         settings=settings.DQNSettings,
         presets=settings.DQN_PRESETS,
+        num_slots=4,
+    )
+    yield AgentRecord(
+        id="sac",
+        summary="Soft actor-critic: continuous actions, any observation.",
+        make=_make_sac,
+        needs=AgentNeeds(("continuous",)),
+        settings=continuous_settings.SACSettings,
+        presets=continuous_settings.CONTINUOUS_PRESETS,
+        num_slots=4,
+    )
+    yield AgentRecord(
+        id="td3",
+        summary="Twin delayed DDPG: continuous actions, any observation.",
+        make=_make_td3,
+        needs=AgentNeeds(("continuous",)),
+        settings=continuous_settings.TD3Settings,
+        presets=continuous_settings.CONTINUOUS_PRESETS,
+        num_slots=4,
+    )
+    yield AgentRecord(
+        id="ddpg",
+        summary="Deep deterministic policy gradient: continuous actions, any observation.",
+        make=_make_ddpg,
+        needs=AgentNeeds(("continuous",)),
+        settings=continuous_settings.DDPGSettings,
+        presets=continuous_settings.CONTINUOUS_PRESETS,
         num_slots=4,
     )
