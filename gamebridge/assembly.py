@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gamebridge import adapters, contract, errors
@@ -45,6 +45,7 @@ def assemble(
     picture: bool = False,
     game_id: str | None = None,
     supervision: SupervisionSettings | None = None,
+    open_policy: Callable[[str], contract.Policy] | None = None,
 ) -> contract.Game:
     """Makes a game of `num_slots` slots and wraps it.
 
@@ -57,6 +58,7 @@ def assemble(
       picture: whether `render` will be called.
       game_id: the id that was asked for; the record's unless given.
       supervision: of processes that the game itself starts; the defaults unless given.
+      open_policy: opens the policy of a run folder; see `GameRequest`.
 
     Raises:
       ConfigError: fewer than one slot, or wrapper settings that do not suit the game.
@@ -67,7 +69,7 @@ def assemble(
         raise errors.ConfigError(f"num_slots is {num_slots}: expected at least 1.")
     name = game_id or record.id
     request = contract.GameRequest(
-        name, num_slots, picture, settings, supervision or SupervisionSettings()
+        name, num_slots, picture, settings, supervision or SupervisionSettings(), open_policy
     )
     with contextlib.ExitStack() as opened:
         first = _make(record, request, opened)

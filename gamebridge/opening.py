@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gamebridge import config, host
 from gamebridge.contract import game as games
-from gamebridge.contract import records
+from gamebridge.contract import policies, records
 
 if TYPE_CHECKING:
     from gamebridge.supervision.settings import SupervisionSettings
@@ -116,4 +116,26 @@ def make_order(
         num_slots=num_slots,
         picture=picture,
         supervision=supervision,
+        open_policy=open_policy,
     )
+
+
+def open_policy(path: str) -> policies.Policy:
+    """Opens the greedy policy of a run folder, and loads TensorFlow for it.
+
+    Raises:
+      ConfigError: there is no run, it has no checkpoint yet, or it was trained in a way that
+        cannot be played elsewhere.
+      Error: others, as the run's files and its agent's plugin tell.
+    """
+    from gamebridge.training import runs
+
+    plan = runs.Run(path).plan()  # what is not there is not waited for
+    agent = discover().find_agent(plan.run.agent)
+
+    from gamebridge.tf import start
+
+    start.load()
+    from gamebridge.training import policies as trained
+
+    return trained.TrainedPolicy(runs.Run(path), agent)

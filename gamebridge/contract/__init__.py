@@ -7,6 +7,7 @@ carries into another Python it runs on Python 3.8 and numpy 1.20, and on newer o
 from gamebridge.contract import seeding, specs
 from gamebridge.contract.game import FIRST, LAST, MID, Game, TimeStep, Wrapper, new_time_step
 from gamebridge.contract.hookspecs import hookimpl
+from gamebridge.contract.policies import Policy
 from gamebridge.contract.records import (
     API_VERSION,
     AgentNeeds,
@@ -35,6 +36,7 @@ __all__ = [
     "GameRecord",
     "GameRequest",
     "NoSettings",
+    "Policy",
     "TelemetrySpec",
     "TimeStep",
     "Wrapper",

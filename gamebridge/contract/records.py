@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from gamebridge.contract import game
+from gamebridge.contract import game, policies
 from gamebridge.supervision.settings import SupervisionSettings
 
 API_VERSION = 1
@@ -36,6 +36,8 @@ class GameRequest:
       settings: an instance of the record's `settings` class.
       supervision: for a game that starts processes of its own: how long they may take, and
         how often they may be replaced (`gamebridge.supervision`).
+      open_policy: opens the greedy policy of a run folder, for agents that do not learn;
+        None where the game is played in a worker process. Loads TensorFlow.
     """
 
     game_id: str
@@ -43,6 +45,7 @@ class GameRequest:
     picture: bool
     settings: Any
     supervision: SupervisionSettings = dataclasses.field(default_factory=SupervisionSettings)
+    open_policy: Callable[[str], policies.Policy] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

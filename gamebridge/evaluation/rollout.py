@@ -65,11 +65,21 @@ class Moment:
 class GraphPolicy:
     """A TF-Agents policy as one graph function, numpy in and out; to be made once and kept."""
 
-    def __init__(self, policy: tf_policy.TFPolicy) -> None:
-        """Wraps `policy`; the first call traces it."""
+    def __init__(self, policy: tf_policy.TFPolicy, *, is_eager: bool = False) -> None:
+        """Wraps `policy`; the first call traces it.
+
+        Args:
+          policy: what acts.
+          is_eager: whether to run op by op after all, in the calling thread: many times
+            slower, but without a thread of TensorFlow's pool.
+        """
         self._policy = policy
-        self._act = tf.function(
-            tf.autograph.experimental.do_not_convert(self._act_in_graph), autograph=False
+        self._act = (
+            self._act_in_graph
+            if is_eager
+            else tf.function(
+                tf.autograph.experimental.do_not_convert(self._act_in_graph), autograph=False
+            )
         )
 
     def initial_state(self, num_slots: int) -> Any:

@@ -1,7 +1,8 @@
 """The specs that a run was trained on, kept in its folder as specs.json.
 
 A network fits one kind of observation and action: whoever loads its weights for another
-game hears which leaf differs.
+game hears which leaf differs. A line each leaf says that, for people too; under "specs" are
+the specs themselves, the action's as the game has it, for who makes the network without a game.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
+from gamebridge.workers import values
 from gamebridge.wrappers import actions
 
 if TYPE_CHECKING:
     from gamebridge.training.runs import Plan, Run
+
+_SPECS = "specs"
 
 
 def write(run: Run, game: games.Game) -> None:
@@ -27,9 +31,16 @@ def write(run: Run, game: games.Game) -> None:
       StorageError: the file cannot be written or read.
       FitError: they differ.
     """
-    text = json.dumps(_texts(game), indent=1) + "\n"
     path = run.folder / "specs.json"
-    if not path.exists():
+    if path.exists():
+        check(run, run.plan(), game)
+    # An older one has no more than the lines.
+    if not path.exists() or _SPECS not in _load(run):
+        packed = {
+            "observation": values.pack_spec(game.observation_spec()),
+            "action": values.pack_spec(_own(game).action_spec()),
+        }
+        text = json.dumps({**_texts(game), _SPECS: packed}, indent=1) + "\n"
         temporary = run.folder / ".tmp-specs.json"
         try:
             temporary.write_text(text, encoding="utf-8")
@@ -38,7 +49,21 @@ def write(run: Run, game: games.Game) -> None:
             raise errors.StorageError(
                 f"Cannot write {path}: {error}. Free space or make the folder writable."
             ) from error
-    check(run, run.plan(), game)
+
+
+def read(run: Run) -> tuple[specs.Spec, specs.Spec]:
+    """Returns the specs that a run was trained on: the observation's and the game's own action's.
+
+    Raises:
+      StorageError: the file cannot be read, or is of an older gamebridge.
+    """
+    trained = _load(run).get(_SPECS)
+    if trained is None:
+        raise errors.StorageError(
+            f"{run.folder / 'specs.json'} does not have the specs themselves. Resume the run once "
+            f"(`gamebridge train --resume`), which writes them."
+        )
+    return values.unpack_spec(trained["observation"]), values.unpack_spec(trained["action"])
 
 
 def check(run: Run, plan: Plan, game: games.Game) -> None:
@@ -48,12 +73,8 @@ def check(run: Run, plan: Plan, game: games.Game) -> None:
       StorageError: the file cannot be read.
       FitError: they differ.
     """
-    path = run.folder / "specs.json"
-    try:
-        trained = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise errors.StorageError(f"Cannot read {path}: {error}. Is this a whole run?") from error
-    found = _texts(game)
+    trained, found = _load(run), _texts(game)
+    trained.pop(_SPECS, None)
     for name in sorted({*trained, *found}):
         if trained.get(name) != found.get(name):
             raise errors.FitError(
@@ -63,15 +84,41 @@ def check(run: Run, plan: Plan, game: games.Game) -> None:
             )
 
 
+def without_bounds(spec: specs.Spec) -> specs.Spec:
+    """Returns an observation spec without bounds of floats: no network depends on them."""
+    return specs.map_leaves(
+        lambda leaf: (
+            dataclasses.replace(leaf, minimum=None, maximum=None)
+            if leaf.dtype.kind == "f"
+            else leaf
+        ),
+        spec,
+    )
+
+
+def _load(run: Run) -> dict[str, Any]:
+    path = run.folder / "specs.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise errors.StorageError(f"Cannot read {path}: {error}. Is this a whole run?") from error
+    return found
+
+
+def _own(game: games.Game) -> games.Game:
+    """Returns the game without what makes its actions canonical."""
+    while isinstance(game, (actions.FromZero, actions.FlatBox)):
+        game = game.game
+    return game
+
+
 def _texts(game: games.Game) -> dict[str, str]:
-    """Each leaf as a text; bounds of floats do not count, as no network depends on them."""
+    """Each leaf as a text."""
     texts = {}
     for what, spec in (
-        ("observation", game.observation_spec()),
+        ("observation", without_bounds(game.observation_spec())),
         ("action", actions.canonical(game)[0].action_spec()),
     ):
         for path, leaf in specs.named_leaves(spec):
-            if what == "observation" and leaf.dtype.kind == "f":
-                leaf = dataclasses.replace(leaf, minimum=None, maximum=None)
             texts["/".join(part for part in (what, path) if part)] = str(leaf)
     return texts

@@ -56,6 +56,7 @@ def open_game(
             picture=order.picture,
             game_id=order.origin.game_id,
             supervision=order.supervision,
+            open_policy=order.open_policy,
         )
 
     python, count = workers.python, workers.count

@@ -8,11 +8,11 @@ import os
 import re
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import connection
 from typing import Any
 
-from gamebridge import errors, interpreters
+from gamebridge import contract, errors, interpreters
 from gamebridge.supervision import logs
 from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.workers import carrying, processes, stations, values
@@ -40,6 +40,7 @@ class Order:
       python: the interpreter; "" for this one.
       pinned: whether each worker keeps to a core of its own.
       supervision: time limits and budget.
+      open_policy: opens the policy of a run folder, where no worker plays the game.
     """
 
     origin: Origin
@@ -51,6 +52,7 @@ class Order:
     python: str = ""
     pinned: bool = False
     supervision: SupervisionSettings = dataclasses.field(default_factory=SupervisionSettings)
+    open_policy: Callable[[str], contract.Policy] | None = None
 
 
 def even_shares(num_slots: int, num_workers: int) -> tuple[int, ...]:
