@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 
 from gamebridge import errors
-from gamebridge.contract import GameRequest
+from gamebridge.contract import GameRequest, Policy
 from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge_unity import (
     builds,
@@ -15,11 +16,13 @@ from gamebridge_unity import (
     dialogues,
     game,
     launcher,
+    others,
     schedules,
     squad,
+    trained,
     views,
 )
-from gamebridge_unity.settings import Engine, Sampler, UnitySettings
+from gamebridge_unity.settings import RUN, Engine, Sampler, UnitySettings
 
 # What mlagents-learn asks of builds, too.
 _ENGINE = Engine(time_scale=20.0, target_frame_rate=-1, capture_frame_rate=60)
@@ -35,6 +38,7 @@ def make(request: GameRequest, build: builds.Build | None) -> game.UnityGame:
 
     Raises:
       ConfigError: the settings do not suit the number of slots, or the build.
+      FitError: the run that is to drive others was trained on something else.
       GameError, PlayerError: as `UnityGame`.
     """
     name, count = request.game_id, request.num_slots
@@ -50,6 +54,10 @@ def make(request: GameRequest, build: builds.Build | None) -> game.UnityGame:
         # What draws nothing cannot be looked at.
         settings = dataclasses.replace(settings, graphics="virtual")
     with contextlib.ExitStack() as opened:
+        # First: it may take longer than a player is patient.
+        policy = _open_policy(request, settings)
+        if policy is not None:
+            opened.callback(policy.close)
         host = launcher.Launcher(
             build,
             settings.args,
@@ -61,12 +69,12 @@ def make(request: GameRequest, build: builds.Build | None) -> game.UnityGame:
         opened.callback(host.close, False)
         members = []
         for index in range(settings.players):
-            members.append(_member(name, index, count, settings, limits, host, build))
+            members.append(_member(name, index, count, settings, limits, host, policy))
             opened.callback(members[-1].close, 0.0)
         # The game closes them, whatever comes.
         opened.pop_all()
     window = host.window if settings.graphics == "virtual" else None
-    return game.UnityGame(
+    made = game.UnityGame(
         name,
         count,
         settings,
@@ -74,9 +82,38 @@ def make(request: GameRequest, build: builds.Build | None) -> game.UnityGame:
         members,
         graphics=settings.graphics,
         picture=views.View(settings.view, window) if request.picture else None,
-        free=host.close,
+        free=functools.partial(_free, host, policy),
         steps_per_s=None if build is None else build.steps_per_s,
     )
+    try:
+        for member in members:
+            if isinstance(member.policy, trained.Trained):
+                member.policy.check(member.dialogue.client.behaviors)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _open_policy(request: GameRequest, settings: UnitySettings) -> Policy | None:
+    """Returns what drives others, where that is a run."""
+    said = settings.others
+    if not isinstance(said, str) or not said.startswith(RUN):
+        return None
+    if request.open_policy is None:
+        raise errors.ConfigError(
+            f"{request.game_id}: others is '{said}', and a policy cannot be opened in a worker "
+            "process. Play the game in this process: --workers 0, without --game-python."
+        )
+    return request.open_policy(said[len(RUN) :])
+
+
+def _free(host: launcher.Launcher, policy: Policy | None, has_lost: bool) -> None:
+    try:
+        host.close(has_lost)
+    finally:
+        if policy is not None:
+            policy.close()
 
 
 def completed(settings: UnitySettings, build: builds.Build | None) -> UnitySettings:
@@ -102,9 +139,9 @@ def _member(
     settings: UnitySettings,
     limits: SupervisionSettings,
     host: launcher.Launcher,
-    build: builds.Build | None,
+    policy: Policy | None,
 ) -> squad.Member:
-    """Starts player number `index` of a game."""
+    """Starts player number `index` of a game; `policy` drives others where there is one."""
     each = num_slots // settings.players
     label = f"{name}, player {index}" if settings.players > 1 else name
     beside = _channels(settings, index)
@@ -115,23 +152,29 @@ def _member(
         max_message_bytes=settings.max_message_mib * 2**20,
     )
     try:
-        return squad.Member(
-            index,
-            dialogues.Dialogue(
-                label,
-                slice(index * each, (index + 1) * each),
-                connection,
-                beside,
-                settings,
-                limits.step_timeout_s,
-            ),
+        dialogue = dialogues.Dialogue(
+            label,
+            slice(index * each, (index + 1) * each),
+            connection,
+            beside,
             settings,
-            limits,
-            host.launch,
+            limits.step_timeout_s,
         )
+        driver = _driver(settings, settings.seed + index, policy, dialogue)
+        return squad.Member(index, dialogue, settings, limits, host.launch, driver)
     except BaseException:
         connection.close()
         raise
+
+
+def _driver(
+    settings: UnitySettings, seed: int, policy: Policy | None, dialogue: dialogues.Dialogue
+) -> others.Policy:
+    """Returns what drives the agents of a player that do not learn."""
+    if policy is None:
+        return others.make(settings.others, seed)
+    path = str(settings.others)[len(RUN) :]
+    return trained.Trained(policy, path, lambda: dialogue.behavior, others.Random(seed))
 
 
 def _limits(limits: SupervisionSettings, build: builds.Build | None) -> SupervisionSettings:

@@ -12,6 +12,9 @@ Graphics = Literal["none", "virtual", "display"]
 Parameter = Union[float, tuple[tuple[float, float], ...]]  # noqa: UP007 - read at run time
 Others = Union[str, tuple[float, ...]]  # noqa: UP007
 
+# Others are driven by the policy of the run at the path that follows.
+RUN = "run:"
+
 _MOST_PLAYERS = 256
 _INT32 = 2**31
 
@@ -106,7 +109,9 @@ class UnitySettings:
       others: how agents are driven that do not learn, which are those of other behaviours and
         those for whom there is no slot: "random", "zero" (or, where that is forbidden, the
         first action that is allowed), or the values of a fixed action, first the continuous
-        ones, then one for each branch.
+        ones, then one for each branch. "run:PATH" lets agents of other behaviours do what the
+        trained run in that folder would (its best checkpoint, greedily): see
+        docs/unity-builds.md.
       graphics: "none" starts the build without graphics; "virtual" on a display of its own
         that exists in memory alone, for pixels on a server; "display" on the one that $DISPLAY
         names.
@@ -160,7 +165,7 @@ class UnitySettings:
     log_folder: str = ""
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be, and makes the log folder's path absolute.
+        """Refuses what cannot be, and makes the paths of log folder and run absolute.
 
         Raises:
           ValueError: names the setting.
@@ -174,9 +179,14 @@ class UnitySettings:
         _within(self, "port", 0, 65_535)
         _within(self, "max_message_mib", 1, 2_047)
         if isinstance(self.others, str) and self.others not in ("random", "zero"):
-            raise ValueError(
-                f"others is {self.others!r}; expected 'random', 'zero' or the values of an action."
-            )
+            path = self.others[len(RUN) :] if self.others.startswith(RUN) else ""
+            if not path or not path.isprintable():
+                raise ValueError(
+                    f"others is {self.others!r}; expected 'random', 'zero', 'run:PATH' with the "
+                    "folder of a trained run, or the values of an action."
+                )
+            absolute = pathlib.Path(path).expanduser().absolute()
+            object.__setattr__(self, "others", f"{RUN}{absolute}")
         for name, value in self.parameters.items():
             _check_parameter(name, value)
         both = sorted(set(self.parameters) & set(self.samplers))

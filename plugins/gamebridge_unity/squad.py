@@ -55,6 +55,7 @@ class Member:
         settings: UnitySettings,
         limits: SupervisionSettings,
         launch: Launch,
+        policy: others.Policy,
     ) -> None:
         """Starts the first player.
 
@@ -64,9 +65,10 @@ class Member:
           settings: the game's.
           limits: time limits and budget.
           launch: starts a player.
+          policy: drives agents that do not learn.
         """
         self.dialogue = dialogue
-        self.policy = others.make(settings.others, settings.seed + index)
+        self.policy = policy
         self.stage: Stage = "waiting"
         self.has_lost = False
         self._index = index

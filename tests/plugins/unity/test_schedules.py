@@ -43,7 +43,7 @@ def test_an_evaluation_plays_the_last_value():
     ("values", "text"),
     [
         ({"players": 0}, "players is 0; expected 1 to 256"),
-        ({"others": "clever"}, "others is 'clever'; expected 'random', 'zero' or the values"),
+        ({"others": "clever"}, "others is 'clever'; expected 'random', 'zero', 'run:PATH'"),
         ({"parameters": {"d": [[5, 0], [1, 1]]}}, "steps that rise from 0 or more"),
         ({"parameters": {"d": []}}, "expected a number, or"),
         ({"parameters": {"d": 1.0}, "samplers": {"d": {}}}, "expected one of them"),
