@@ -9,6 +9,7 @@ to hold nothing but two counters.
 from __future__ import annotations
 
 import abc
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ from gamebridge.tf import environment as environments
 from gamebridge.training import learners
 
 _ACT, _RESTART = 1, 2
+# What tf.debugging.check_numerics makes of the words that TF-Agents gives it.
+_NOT_FINITE = re.compile(r"((?:\w+ )?[Ll]oss) is inf or nan")
 
 
 class Heard(NamedTuple):
@@ -151,9 +154,10 @@ class Driver(abc.ABC):
         """Calls a graph function; the game's own error comes out as it was raised."""
         try:
             return function(*arguments)
-        except tf.errors.OpError:
+        except tf.errors.OpError as error:
             original = self.environment.error
             if original is None:
+                self._refuse_if_diverged(error)
                 raise
         except errors.Error:
             raise
@@ -173,13 +177,23 @@ class Driver(abc.ABC):
             self._check_finite(name, value)
         return values
 
+    def _refuse_if_diverged(self, error: tf.errors.OpError) -> None:
+        """TF-Agents' agents look at their losses themselves, before they take a step."""
+        found = _NOT_FINITE.search(str(error))
+        if found:
+            loss = found[1].lower()
+            raise errors.DivergenceError(self._diverged(loss, "infinite or NaN")) from error
+
     def _check_finite(self, name: str, value: Any) -> None:
         if not np.isfinite(value).all():
-            raise errors.DivergenceError(
-                f"{name} became {value if np.ndim(value) == 0 else 'infinite or NaN'} at step "
-                f"{self.num_steps:,}. Older checkpoints are kept; lower "
-                "agent.learning_rate, or check the game's rewards."
-            )
+            what = value if np.ndim(value) == 0 else "infinite or NaN"
+            raise errors.DivergenceError(self._diverged(name, what))
+
+    def _diverged(self, name: str, what: Any) -> str:
+        return (
+            f"{name} became {what} at step {self.num_steps:,}. Older checkpoints are kept; lower "
+            "agent.learning_rate, or check the game's rewards."
+        )
 
 
 def choose(slots: tf.Tensor, these: Any, others: Any) -> Any:

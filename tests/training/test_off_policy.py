@@ -184,6 +184,20 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         driver.advance(30)
 
 
+def test_a_loss_that_tf_agents_found_not_to_be_finite_does_too():
+    class Checking(Counting):
+        def train(self, batch, seed):
+            loss = super().train(batch, seed)["loss"]
+            return {"loss": tf.debugging.check_numerics(loss, "Critic loss is inf or nan.")}
+
+    game = fakes.Corridor(2)
+    learner = Checking(loss=float("nan"))
+    driver = off_policy.OffPolicyDriver(environment.GameTFEnvironment(game), learner, 0)
+    driver.restart()
+    with pytest.raises(errors.DivergenceError, match="critic loss became infinite or NaN at step"):
+        driver.advance(30)
+
+
 def test_a_replay_that_would_not_fit_is_refused_before_anything_is_played():
     with pytest.raises(errors.ConfigError, match=r"Set agent.replay_capacity to"):
         driver_of(fakes.Corridor(2), capacity=10**12)
