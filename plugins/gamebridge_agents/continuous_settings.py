@@ -136,7 +136,8 @@ class SACSettings:
       batch_size: transitions a training step.
       replay_capacity: time steps kept; the paper's million takes memory that most games
         need not.
-      warm_up_steps: steps of uniformly random actions before the first training.
+      warm_up_steps: steps of uniformly random actions before the first training; those of
+        the authors' code, softlearning.
       train_interval: steps of the game for one training step.
       target_update_tau: share by which the target networks follow at each training step.
       initial_alpha: first temperature, the weight of the entropy; Stable-Baselines3's.
