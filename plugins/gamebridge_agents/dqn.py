@@ -14,6 +14,7 @@ from gamebridge.contract import AgentRequest
 from gamebridge.tf import networks, optimizers
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
+from gamebridge_agents import exploration
 
 _MID, _LAST = int(ts.StepType.MID), int(ts.StepType.LAST)
 
@@ -21,7 +22,7 @@ _MID, _LAST = int(ts.StepType.MID), int(ts.StepType.LAST)
 class DQNLearner(learners.OffPolicyLearner):
     """Deep Q-network (Mnih et al., 2015)."""
 
-    metric_names = ("loss", "epsilon")
+    metric_names: tuple[str, ...] = ("loss", "epsilon")
 
     def __init__(self, request: AgentRequest) -> None:
         """Builds network, agent and optimizer from the request's specs and settings."""
@@ -37,23 +38,15 @@ class DQNLearner(learners.OffPolicyLearner):
             warm_up_steps=settings.warm_up_steps,
             train_interval=settings.train_interval,
         )
-        self._network = networks.QNetwork(
-            request.time_step_spec.observation,
-            request.action_spec,
-            seed=request.seed % 2**31,
-            units=settings.units,
-            conv_filters=settings.conv_filters,
-            activation=settings.activation,
-        )
+        self._network = self._make_network(request)
         self._optimizer = optimizers.adam(settings.learning_rate)
-        self._agent = dqn_agent.DqnAgent(
+        self._agent = self._make_agent(
             request.time_step_spec,
             request.action_spec,
-            q_network=self._network,
+            self._network,
             optimizer=self._optimizer,
             target_update_tau=settings.target_update_tau,
             target_update_period=settings.target_update_period,
-            td_errors_loss_fn=common.element_wise_huber_loss,
             gamma=settings.gamma,
             reward_scale_factor=settings.reward_scale,
             gradient_clipping=settings.gradient_clip,
@@ -77,20 +70,19 @@ class DQNLearner(learners.OffPolicyLearner):
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
         """Epsilon-greedy, each slot drawing for itself."""
         settings = self._settings
-        share = tf.minimum(tf.cast(num_steps, tf.float32) / max(settings.epsilon_steps, 1), 1.0)
-        epsilon = settings.epsilon_start + share * (settings.epsilon_end - settings.epsilon_start)
+        epsilon = exploration.linear(
+            num_steps, settings.epsilon_start, settings.epsilon_end, settings.epsilon_steps
+        )
         self._epsilon.assign(epsilon)
-        values, _ = self._network(time_step.observation, time_step.step_type)
-        greedy = tf.argmax(values, -1)
-        seeds = tf.random.split(seed, 2)
-        explores = tf.random.stateless_uniform([self._num_slots], seeds[0]) < epsilon
-        num_actions = int(self._action_spec.maximum) + 1
-        random = tf.random.stateless_uniform([self._num_slots], seeds[1], 0, num_actions, tf.int64)
-        # Drawn as int64: TensorFlow neither draws nor finds narrower integers.
-        return tf.cast(tf.where(explores, random, greedy), self._action_spec.dtype)
+        values = tf.ensure_shape(self._values(time_step), [self._num_slots, None])
+        return exploration.epsilon_greedy(values, epsilon, self._action_spec, seed)
 
     def train(self, batch: replays.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One gradient step."""
+        loss = self._agent.train(self._experience(batch)).loss
+        return {"loss": loss, "epsilon": self._epsilon.read_value()}
+
+    def _experience(self, batch: replays.Transition) -> trajectory.Trajectory:
         # As a one-step trajectory: the agent multiplies by gamma once, the rest of the
         # n-step discount is in `discount`. A row without weight is passed as LAST, which
         # the agent's loss masks.
@@ -101,7 +93,7 @@ class DQNLearner(learners.OffPolicyLearner):
         def pair(now: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
             return tf.stack([now, then], 1)
 
-        experience = trajectory.Trajectory(
+        return trajectory.Trajectory(
             step_type=pair(first, mid),
             observation=tf.nest.map_structure(pair, batch.observation, batch.next_observation),
             action=pair(batch.action, batch.action),
@@ -110,4 +102,24 @@ class DQNLearner(learners.OffPolicyLearner):
             reward=pair(batch.reward, tf.zeros_like(batch.reward)),
             discount=pair(batch.discount, tf.ones_like(batch.discount)),
         )
-        return {"loss": self._agent.train(experience).loss, "epsilon": self._epsilon.read_value()}
+
+    def _make_network(self, request: AgentRequest) -> Any:
+        settings = self._settings
+        return networks.QNetwork(
+            request.time_step_spec.observation,
+            request.action_spec,
+            seed=request.seed % 2**31,
+            units=settings.units,
+            conv_filters=settings.conv_filters,
+            activation=settings.activation,
+        )
+
+    def _make_agent(self, *arguments: Any, **settings: Any) -> dqn_agent.DqnAgent:
+        return dqn_agent.DqnAgent(
+            *arguments, td_errors_loss_fn=common.element_wise_huber_loss, **settings
+        )
+
+    def _values(self, time_step: ts.TimeStep) -> tf.Tensor:
+        """Values of each action, float32 [B, num_actions]."""
+        values, _ = self._network(time_step.observation, time_step.step_type)
+        return values
