@@ -32,7 +32,7 @@ class _Group(NamedTuple):
 
     layout: layouts.Layout
     which: Array
-    starts: Array
+    starts: layouts.Starts
 
 
 class Decoder:
@@ -45,6 +45,7 @@ class Decoder:
         # To look for layouts costs as much as to parse a few agents, but not their pictures.
         has_frames = any(part.is_frame for part in behavior.observations)
         self._least_agents = 1 if has_frames else 8
+        self._least_group = 1 if has_frames else 4
         self._row_bytes = sum(part.row_bytes for part in self._parts)
         self._layouts: dict[int, list[layouts.Layout]] = {}
         # A PNG's length is hardly ever that of the one before.
@@ -65,19 +66,24 @@ class Decoder:
         claimed = self._claim(raw, infos) if len(infos.starts) >= self._least_agents else None
         if claimed is None:
             return self.decode_parsed(parse(raw, infos))
+        groups, others = claimed
         # In the order of the message, whatever the layout: at first none of them ended.
         rows = np.arange(len(infos.starts))
-        num_ended = 0
-        if any(group.layout.is_terminal for group in claimed):
-            order = np.zeros(len(rows), np.bool_)
-            for group in claimed:
-                order[group.which] = group.layout.is_terminal
-            num_ended = int(order.sum())
-            rows = np.where(order, order.cumsum(), (~order).cumsum()) - 1
+        ended = np.zeros(len(rows), np.bool_)
+        for group in groups:
+            if group.layout.is_terminal:
+                ended[group.which] = True
+        for which, info in others:
+            ended[which] = info.done
+        num_ended = int(np.count_nonzero(ended))
+        if num_ended:
+            rows = np.where(ended, ended.cumsum(), (~ended).cumsum()) - 1
         self._reserve(len(rows) - num_ended, num_ended)
-        for group in claimed:
+        for group in groups:
             into = self._ended if group.layout.is_terminal else self._decisions
             self._copy(raw, group, into, rows[group.which])
+        for which, info in others:
+            self._write(info, self._ended if info.done else self._decisions, int(rows[which]))
         return self._batch(len(rows) - num_ended, num_ended)
 
     def decode_parsed(self, infos: Sequence[Any]) -> Batch:
@@ -108,9 +114,12 @@ class Decoder:
         self._decisions.reserve(num_decisions)
         self._ended.reserve(num_ended)
 
-    def _claim(self, raw: bytes, infos: incoming.Infos) -> list[_Group] | None:
-        """Finds a layout for every agent; None where that cannot be done."""
-        claimed = []
+    def _claim(
+        self, raw: bytes, infos: incoming.Infos
+    ) -> tuple[list[_Group], list[tuple[int, Any]]] | None:
+        """Finds layouts for most agents and parses the others; None where there are too many."""
+        groups = []
+        others: list[tuple[int, Any]] = []
         num_new = 0
         starts = np.array(infos.starts)
         lengths = set(infos.lengths)
@@ -119,21 +128,26 @@ class Decoder:
             if len(lengths) > 1:
                 left = np.flatnonzero(np.array(infos.lengths) == length)
             known = iter(self._layouts.get(length, ()))
-            while len(left):
+            while len(left) >= self._least_group:
                 layout = next(known, None)
                 if layout is None:
                     num_new += 1
                     layout = self._new_layout(raw, int(starts[left[0]]), length, num_new)
                 if layout is None:
                     return None
-                same = layout.claims(raw, starts[left])
+                begin = _starts(starts, left)
+                same = layout.claims(raw, begin)
                 if same.all():
-                    claimed.append(_Group(layout, left, starts[left]))
-                    break
-                if same.any():
-                    claimed.append(_Group(layout, left[same], starts[left[same]]))
+                    groups.append(_Group(layout, left, begin))
+                    left = left[:0]
+                elif same.any():
+                    groups.append(_Group(layout, left[same], starts[left[same]]))
                     left = left[~same]
-        return claimed
+            for which in left.tolist():
+                start = infos.starts[which]
+                one = raw[start : start + length]
+                others.append((which, _parsed(wire.messages().AgentInfoProto, one)))
+        return groups, others
 
     def _new_layout(
         self, raw: bytes, start: int, length: int, num_new: int
@@ -165,10 +179,10 @@ class Decoder:
             into.masks[at] = True
             if layout.mask_at >= 0:
                 width = self.behavior.num_choices
-                forbidden = layouts.gather(raw, starts + layout.mask_at, layouts.BYTE, width)
+                forbidden = layouts.gather(raw, starts, layout.mask_at, layouts.BYTE, width)
                 into.masks[at] = forbidden == 0
         for part, place, out in zip(self._parts, layout.payloads, into.observations, strict=True):
-            part.copy(raw, starts + place, into.ids[at], out, at)
+            part.copy(raw, starts, place, into.ids[at], out, at)
 
     def _write(self, info: Any, into: Rows, row: int) -> None:
         """Writes what one agent says to a row."""
@@ -217,6 +231,17 @@ class Decoder:
             ),
             self.behavior,
         )
+
+
+def _starts(starts: Array, which: Array) -> layouts.Starts:
+    """Where some agents of one length begin, in the shortest form."""
+    first, last, count = int(which[0]), int(which[-1]), len(which)
+    # One after the other, with nothing between them but as many bytes of length and tag.
+    if count > 1 and last - first + 1 == count:
+        step = int(starts[first + 1] - starts[first])
+        if int(starts[last] - starts[first]) == step * (count - 1):
+            return layouts.Even(int(starts[first]), step, count)
+    return starts[which]
 
 
 def parse(raw: bytes, infos: incoming.Infos) -> Sequence[Any]:

@@ -10,7 +10,7 @@ What no layout claims is parsed as a protocol buffer, at leisure.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -27,6 +27,22 @@ FLOAT32, BYTE = np.dtype("<f4"), np.dtype(np.uint8)
 _CONSTANT = {_SHAPE, _COMPRESSION, _MAPPING, _PROPERTIES, _TYPE, _NAME}
 # A number of more bytes is negative or nonsense.
 _MAX_ID_BYTES = 4
+
+
+class Even(NamedTuple):
+    """Where agents begin that are equally far from each other."""
+
+    first: int
+    step: int
+    size: int
+
+    def array(self) -> Array:
+        """Returns int64 [n], all of them."""
+        return np.arange(self.first, self.first + self.step * self.size, self.step)
+
+
+# Where agents begin: int64 [n], or as `Even`, which is read without a copy between.
+Starts: TypeAlias = "Array | Even"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +75,17 @@ class Layout:
     bits: Array
     expected: Array
 
-    def claims(self, raw: bytes, starts: Array) -> Array:
+    def claims(self, raw: bytes, starts: Starts) -> Array:
         """Returns bool [n]: which agents are like this.
 
         Args:
           raw: the message.
-          starts: int64 [n], where agents of this length begin.
+          starts: of agents of this length.
         """
-        found = np.frombuffer(raw, np.uint8).take(starts[:, None] + self.places)
+        if isinstance(starts, Even):
+            found = gather(raw, starts, 0, BYTE, int(self.places[-1]) + 1)[:, self.places]
+        else:
+            found = np.frombuffer(raw, np.uint8).take(starts[:, None] + self.places)
         found &= self.bits
         return (found == self.expected).all(1)
 
@@ -136,29 +155,35 @@ def make(raw: bytes, behavior: behaviors.Behavior) -> Layout | None:
     )
 
 
-def gather(raw: bytes, places: Array, dtype: np.dtype[Any], width: int) -> Array:
-    """Returns [n, width] numbers that lie at `places`, wherever that is."""
+def gather(raw: bytes, starts: Starts, at: int, dtype: np.dtype[Any], width: int) -> Array:
+    """Returns [n, width] numbers that lie `at` bytes after each start; not to be written."""
     size = dtype.itemsize
+    if isinstance(starts, Even):
+        strides = (starts.step, size)
+        return np.ndarray((starts.size, width), dtype, raw, starts.first + at, strides)
     windows: Array = np.ndarray(
         (len(raw) - size * width + 1, width), dtype, raw, 0, strides=(1, size)
     )
-    return windows[places]
+    return windows[starts + at]
 
 
-def gather_floats(raw: bytes, starts: Array, at: int) -> Array | float:
+def gather_floats(raw: bytes, starts: Starts, at: int) -> Array | float:
     """Returns float32 [n]: the number `at` bytes after each start; 0 where it is left out."""
-    return 0.0 if at < 0 else gather(raw, starts + at, FLOAT32, 1)[:, 0]
+    return 0.0 if at < 0 else gather(raw, starts, at, FLOAT32, 1)[:, 0]
 
 
-def gather_numbers(raw: bytes, starts: Array, at: int, size: int) -> Array | int:
+def gather_numbers(raw: bytes, starts: Starts, at: int, size: int) -> Array | int:
     """Returns int32 [n]: the number of `size` bytes `at` bytes after each start, or 0."""
     if at < 0:
         return 0
-    parts = gather(raw, starts + at, BYTE, size).astype(np.int32)
-    parts &= 0x7F
+    parts = gather(raw, starts, at, BYTE, size)
+    if size == 1:
+        return parts[:, 0]
+    values = parts.astype(np.int32)
+    values &= 0x7F
     for place in range(1, size):
-        parts[:, 0] |= parts[:, place] << (7 * place)
-    return parts[:, 0]
+        values[:, 0] |= values[:, place] << (7 * place)
+    return values[:, 0]
 
 
 def _payload(raw: bytes, at: int, end: int, expected: int) -> int | None:

@@ -72,12 +72,21 @@ class Part:
             )
         self._write(np.frombuffer(data, layouts.FLOAT32, offset=len(data) - num_bytes), agent, out)
 
-    def copy(self, raw: bytes, places: Array, ids: Array, out: Array, rows: slice | Array) -> None:
+    def copy(
+        self,
+        raw: bytes,
+        starts: layouts.Starts,
+        at: int,
+        ids: Array,
+        out: Array,
+        rows: slice | Array,
+    ) -> None:
         """Writes the floats that lie in a message to rows.
 
         Args:
           raw: the message.
-          places: int64 [n], where each agent's floats begin.
+          starts: where each of n agents begins.
+          at: how far behind that its floats do.
           ids: int32 [n], the agents.
           out: the rows of all agents.
           rows: which of them are these agents'.
@@ -87,11 +96,12 @@ class Part:
         """
         shape = self._wire_shape
         if not self._spec.is_frame and self._num_values <= _MANY_VALUES:
-            found = layouts.gather(raw, places, layouts.FLOAT32, self._num_values)
+            found = layouts.gather(raw, starts, at, layouts.FLOAT32, self._num_values)
             out[rows] = self._channels_last(found.reshape(len(found), *shape))
             return
+        places = starts.array() if isinstance(starts, layouts.Even) else starts
         each: Any = range(len(out))[rows] if isinstance(rows, slice) else rows
-        for place, agent, row in zip(places.tolist(), ids, each, strict=True):
+        for place, agent, row in zip((places + at).tolist(), ids, each, strict=True):
             floats = np.frombuffer(raw, layouts.FLOAT32, self._num_values, place)
             self._write(floats, agent, out[row])
 
@@ -101,6 +111,7 @@ class Part:
             return
         import cv2
 
+        # One picture after the other, while it is in the processor's cache.
         if floats.view(_UINT32).max() > _BITS_OF_ONE:
             self._check_picture(floats, agent)
         if self._spec.layout == "hwc":

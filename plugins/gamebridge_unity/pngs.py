@@ -21,6 +21,7 @@ from gamebridge.contract.specs import Array
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER = struct.Struct(">IIBBBBB")
 _NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+_PACKED_EXTRA_BYTES = 4096
 _GREY, _RGB = 0, 2
 _COLOURS = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGBA"}
 _CURE = "Send 8-bit RGB PNG files of the announced size, or uncompressed pictures."
@@ -104,7 +105,7 @@ def split(data: bytes, shape: tuple[int, int], label: str) -> list[bytes]:
             )
         begin, at = at, at + len(SIGNATURE)
         kept = [SIGNATURE]
-        num_chunks = 0
+        num_chunks = num_packed = 0
         kind = b""
         while kind != b"IEND":
             body = at + 8
@@ -121,9 +122,17 @@ def split(data: bytes, shape: tuple[int, int], label: str) -> list[bytes]:
                     f"{_CURE}"
                 )
             num_chunks += 1
+            num_packed += length if kind == b"IDAT" else 0
             if kind in _NEEDED:
                 kept.append(data[at:after])
             at = after
+        # Whatever the pixels, packing hardly lengthens them; more would be unpacked in vain.
+        num_bytes = height * (3 * width + 1)
+        if num_packed > num_bytes + num_bytes // 4 + _PACKED_EXTRA_BYTES:
+            raise errors.GameError(
+                f"{label}: the PNG has {num_packed:,} bytes for {num_bytes:,} bytes of pixels. "
+                f"{_CURE}"
+            )
         is_whole = len(kept) == num_chunks + 1
         found.append(data[begin:at] if is_whole else b"".join(kept))
     return found

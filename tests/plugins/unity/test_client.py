@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import queue
 
 import numpy as np
 import pytest
@@ -50,10 +51,10 @@ def talk(client):
 def shake(client, talker, **said):
     """Comes to terms; returns what the client learnt and the call that waits for an order."""
     first = talker.say(talkers.hello(**said))
-    second = []
-    first.add_done_callback(lambda call: second.append(talker.say(talkers.empty())))
+    second = queue.SimpleQueue()
+    first.add_done_callback(lambda call: second.put(talker.say(talkers.empty())))
     hello = client.handshake(7, 3, 20.0, nothing)
-    return hello, second[0], talkers.heard(first)
+    return hello, second.get(timeout=20.0), talkers.heard(first)
 
 
 def tell(client, talker, *agents, announced=None, name=NAME, side_channel=b""):
