@@ -58,7 +58,8 @@ class QLearningSettings:
     "Reinforcement Learning: An Introduction" (2nd edition, 2018), section 9.5.4, whose
     examples take 8 tilings of 8 tiles a side; learned from a replay buffer (Lin,
     "Self-improving reactive agents", 1992). Gamma, replay and exploration are those of
-    `dqn`. The step sizes are no paper's: CartPole was solved with the first that were tried.
+    `dqn`. The step sizes are no paper's: with twice these CartPole was solved later and less
+    steadily, with each of three seeds.
 
     Attributes:
       bins: tiles a side of each part of a float observation. Parts that are integers of few
@@ -85,8 +86,8 @@ class QLearningSettings:
 
     bins: int = 8
     num_tilings: int = 8
-    learning_rate: float = 0.2
-    learning_rate_end: float = 0.02
+    learning_rate: float = 0.1
+    learning_rate_end: float = 0.01
     learning_rate_steps: int = 50_000
     gamma: float = 0.99
     num_steps: int = 1
