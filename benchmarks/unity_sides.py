@@ -148,11 +148,11 @@ def _bare(case: unity_cases.Case, player: str) -> Callable[[int], int]:
 
 
 def _decode_ours(case: unity_cases.Case, player: str) -> Callable[[int], int]:
-    from gamebridge_unity import behaviors, decoding, incoming
+    from gamebridge_unity import behaviors, decoding, incoming, plans
 
     raw = unity_cases.read(case, "0")
     infos = incoming.read(raw).infos[unity_cases.NAME]
-    parsed = decoding.parse(raw, infos)
+    parsed = plans.parse(raw, infos)
     observations = behaviors.read_observations(unity_cases.NAME, parsed, channels_first=False)
     behavior = behaviors.Behavior(unity_cases.NAME, observations, unity_cases.NUM_ACTIONS, ())
     decoder = decoding.Decoder(behavior)

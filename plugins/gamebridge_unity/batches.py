@@ -64,10 +64,10 @@ class Rows:
         self._room = 0
         self.reserve(1)
 
-    def reserve(self, num_rows: int) -> None:
-        """Makes room; what was there may be gone."""
+    def reserve(self, num_rows: int) -> bool:
+        """Makes room; returns whether these are other arrays than before."""
         if num_rows <= self._room:
-            return
+            return False
         self._room = room = num_rows if num_rows < 4 else num_rows + num_rows // 4
         self.ids = np.zeros(room, np.int32)
         self.rewards = np.zeros(room, np.float32)
@@ -79,6 +79,7 @@ class Rows:
         )
         width = self._behavior.num_choices
         self.masks = np.ones((room, width), np.bool_) if width else None
+        return True
 
 
 def first_bad(batch: Batch) -> str | None:

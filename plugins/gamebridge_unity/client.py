@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gamebridge import errors
-from gamebridge_unity import behaviors, decoding, encoding, incoming, wire
+from gamebridge_unity import behaviors, decoding, encoding, incoming, plans, wire
 from gamebridge_unity.channels import Channels
 from gamebridge_unity.communicator import Broken, Communicator, Late
 from gamebridge_unity.decoding import Batch, Ended
@@ -255,7 +255,7 @@ class Client:
             package = wire.major(self._hello.package_version) if self._hello else None
             observations = behaviors.read_observations(
                 name,
-                decoding.parse(raw, infos),
+                plans.parse(raw, infos),
                 channels_first=(package or 0) >= _CHANNELS_FIRST_MAJOR,
             )
             behavior = behaviors.Behavior(

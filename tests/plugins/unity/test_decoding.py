@@ -77,6 +77,24 @@ def test_agents_are_read_as_mlagents_envs_reads_them(num_agents, branches):
                 assert (batch.masks == ~forbidden).all()
 
 
+@pytest.mark.parametrize("place", [0, 1, 7])
+def test_a_message_that_only_looks_like_the_one_before_is_read_as_what_it_is(place):
+    # As many bytes for the end of an episode as for a group; agent 0 is shorter than others.
+    agents = [talkers.agent(n, talkers.floats([n, 0.5]), group_id=3) for n in range(12)]
+    decoder = decoder_of(agents)
+    for _ in range(2):
+        assert decoder.decode(*read(agents)).ids.tolist() == list(range(12))
+    agents[place].ClearField("group_id")
+    agents[place].done = True
+    for _ in range(2):
+        batch = decoder.decode(*read(agents))
+        others = [number for number in range(12) if number != place]
+        assert (batch.ids.tolist(), batch.ended.ids.tolist()) == (others, [place])
+        assert batch.ended.observations[0].tolist() == [[place, 0.5]]
+        assert batch.observations[0][:, 0].tolist() == others
+        assert set(batch.group_ids.tolist()) == {3}
+
+
 def test_an_agent_may_end_and_begin_in_one_message():
     vector = talkers.floats([1.0]), talkers.floats([2.0])
     batch = decode([talkers.agent(7, vector[0], done=True), talkers.agent(7, vector[1])])
