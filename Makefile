@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check check-wheel format lint types bench bench-faults bench-peers clean
+.PHONY: setup demo test check check-wheel format lint types bench bench-faults bench-unity bench-peers clean
 
 setup: $(READY)
 
@@ -61,6 +61,10 @@ bench: bench-peers
 bench-faults: $(READY)
 	$(BIN)/python benchmarks/kills.py --seconds 300 --every 5
 	$(BIN)/python benchmarks/soak.py --steps 1000000
+
+# Our client of Unity players beside the one of mlagents-envs, some ten minutes.
+bench-unity: bench-peers
+	$(BIN)/python benchmarks/unity.py
 
 # The peers' environments, under build/bench; PIP_EXTRA_INDEX_URL can name PyTorch's index
 # of CPU builds, to be spared the CUDA packages.

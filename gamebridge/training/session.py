@@ -284,15 +284,15 @@ class Session:
         if len(played) < len(seeds):
             return None
         mean = float(np.mean([episode.episode_return for episode in played]))
-        log.report(self.num_steps, {"validation_return": mean, **_clock()})
+        log.report(self.num_steps, {"validation_return": mean, **self._restarts(), **_clock()})
         return mean
 
     def _speed(self) -> dict[str, float]:
-        speed: dict[str, float] = {"steps_per_s": self._rate()}
+        return {"steps_per_s": self._rate(), **self._restarts()}
+
+    def _restarts(self) -> dict[str, float]:
         # Of this session; most games are never lost.
-        if self._log.num_restarts:
-            speed["restarts"] = self._log.num_restarts
-        return speed
+        return {"restarts": self._log.num_restarts} if self._log.num_restarts else {}
 
     def _rate(self) -> float:
         elapsed = max(time.monotonic() - self._started_s, 1e-9)

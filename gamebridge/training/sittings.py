@@ -136,15 +136,16 @@ def restore_best(run: runs.Run, learner: Any) -> int:
 def _log_file(path: pathlib.Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("gamebridge")
+    logger, everybody = logging.getLogger("gamebridge"), logging.getLogger()
     before = logger.level
-    logger.addHandler(handler)
+    # Plugins have loggers of their own: what they warn of belongs to the run as well.
+    everybody.addHandler(handler)
     logger.setLevel(min(before or logging.INFO, logging.INFO))
     try:
         yield
     finally:
         logger.setLevel(before)
-        logger.removeHandler(handler)
+        everybody.removeHandler(handler)
         # On a full disk; the error that matters is on its way already.
         with contextlib.suppress(OSError):
             handler.close()

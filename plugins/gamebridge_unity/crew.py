@@ -151,7 +151,7 @@ class Crew:
         return errors.GameError(
             f"{member.label} has shown {count} agents of behaviour '{dialogue.behavior}' within "
             f"{timeout_s:g} s (agents_timeout_s), and there are {most} slots for them. Set "
-            f"num_slots={count * len(self.members)} (and agents={count} in the build.toml), add "
+            f"--num-slots {count * len(self.members)} (or agents = {count} in the build.toml), add "
             "agents to the scene, or set late_agents=true if they come later."
         )
 

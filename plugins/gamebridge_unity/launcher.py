@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import tempfile
@@ -63,6 +64,11 @@ class Launcher:
         """
         if self._build is None:
             return None
+        if self.graphics == "display" and not os.environ.get("DISPLAY"):
+            raise errors.PlayerError(
+                f"{label} cannot be started: graphics=display, and DISPLAY is not set. Start it "
+                "from a desktop, set DISPLAY, or use graphics=virtual (or none)."
+            )
         display = self._display(index) if self.graphics == "virtual" else None
         self._num_started += 1
         return players.Player(

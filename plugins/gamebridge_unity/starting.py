@@ -79,6 +79,7 @@ class Start:
           step_timeout_s: for each message after that.
           agents_timeout_s: for the first agent to decide.
         """
+        self._label = label
         self._client = client
         self._launch = launch
         self._behavior = behavior
@@ -139,6 +140,8 @@ class Start:
                 return
             if time.monotonic() > limit_s:
                 limit = f"{agents_s:g} s (agents_timeout_s)"
+                if not outcome.behavior and client.behaviors:
+                    raise errors.ConfigError(self._no_such(client.behaviors, limit))
                 raise NoAgents(self._silence(client.behaviors, limit))
             client.send_step(drive(batches, self._policy))
             batches = client.receive(step_s, self._check)
@@ -152,6 +155,13 @@ class Start:
     def _chosen(self, behaviors: Mapping[str, unity_behaviors.Behavior]) -> str:
         """Returns the name of the behaviour that learns; "" where it was not seen yet."""
         return choose(self._behavior, list(behaviors))
+
+    def _no_such(self, behaviors: Mapping[str, unity_behaviors.Behavior], limit: str) -> str:
+        seen = ", ".join(f"'{name}'" for name in behaviors)
+        return (
+            f"{self._label} has no behaviour '{self._behavior}': within {limit} it has shown {seen}. "
+            "Set game.behavior (or behavior in the build.toml) to one of these."
+        )
 
     def _silence(self, behaviors: Mapping[str, unity_behaviors.Behavior], limit: str) -> str:
         wanted = f"no agent of behaviour '{self._behavior}'" if self._behavior else "no agent"

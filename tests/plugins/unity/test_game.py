@@ -220,8 +220,8 @@ def test_a_behaviour_is_chosen_with_or_without_its_team(name):
 
 
 def test_a_behaviour_that_never_comes_is_told_with_those_that_did():
-    text = r"no agent of behaviour 'Flyer' asked .* within 0\.3 s .*behaviours seen: 'Walker"
-    with pytest.raises(errors.GameError, match=text):
+    text = r"no behaviour 'Flyer': within 0\.3 s .* it has shown .*'Walker.*Set game\.behavior"
+    with pytest.raises(errors.ConfigError, match=text):
         games.make("two-behaviors", 4, behavior="Flyer", agents_timeout_s=0.3)
 
 

@@ -299,7 +299,15 @@ def test_fewer_agents_than_slots_are_told_with_what_to_set():
         games.make("basic", 4, "--agents", 3, agents_timeout_s=0.3)
     message = str(raised.value)
     assert "has shown 3 agents of behaviour 'Walker?team=0' within 0.3 s" in message
-    assert "there are 4 slots for them. Set num_slots=3 (and agents=3 in the build.toml)" in message
+    assert (
+        "there are 4 slots for them. Set --num-slots 3 (or agents = 3 in the build.toml)" in message
+    )
+
+
+def test_a_display_that_is_not_there_is_told(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(errors.PlayerError, match=r"graphics=display, and DISPLAY is not set"):
+        games.make("basic", 2, graphics="display")
 
 
 def test_a_port_that_is_taken_is_named():
