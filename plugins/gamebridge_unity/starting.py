@@ -159,8 +159,8 @@ class Start:
     def _no_such(self, behaviors: Mapping[str, unity_behaviors.Behavior], limit: str) -> str:
         seen = ", ".join(f"'{name}'" for name in behaviors)
         return (
-            f"{self._label} has no behaviour '{self._behavior}': within {limit} it has shown {seen}. "
-            "Set game.behavior (or behavior in the build.toml) to one of these."
+            f"{self._label} has no behaviour '{self._behavior}': within {limit} it has shown "
+            f"{seen}. Set game.behavior (or behavior in the build.toml) to one of these."
         )
 
     def _silence(self, behaviors: Mapping[str, unity_behaviors.Behavior], limit: str) -> str:
