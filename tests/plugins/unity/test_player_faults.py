@@ -5,12 +5,14 @@ Each fault is a real process's. Times are those promised on a busy machine.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import logging
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -428,6 +430,44 @@ def test_eight_trainers_at_once_each_play_their_own_player(tmp_path):
     for trainer in trainers:
         said, _ = trainer.communicate(timeout=60)
         assert said.startswith("same") and trainer.returncode == 0
+
+
+def family(root):
+    """Process ids of a process and of all that came of it."""
+    parents = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def listening(pids):
+    """The addresses, in hexadecimal, on which processes listen by TCP."""
+    inodes = set()
+    for pid in pids:
+        for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                inodes.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+    for table in ("tcp", "tcp6"):
+        for line in pathlib.Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                yield fields[1].partition(":")[0]
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+def test_nothing_listens_beyond_this_machine():
+    with games.make("window", 4, "--agents", 2, players=2, graphics="virtual") as game:
+        games.play(game, 3)
+        pids = family(os.getpid())
+        assert set(filter(None, game.pids)) <= pids
+        found = list(listening(pids))
+    # 127.0.0.1, as such and as an IPv6 address.
+    loopback = {"0100007F", "0000000000000000FFFF00000100007F"}
+    assert len(found) >= 2 and set(found) <= loopback
 
 
 # The end.
