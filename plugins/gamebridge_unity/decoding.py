@@ -96,10 +96,11 @@ class Decoder:
         """Copies what agents of one layout say to their rows."""
         layout, _, starts, at = group
         into.rewards[at] = layouts.gather_floats(raw, starts, layout.reward_at)
-        into.group_rewards[at] = layouts.gather_floats(raw, starts, layout.group_reward_at)
         into.ids[at] = layouts.gather_numbers(raw, starts, *layout.id_at)
+        into.group_rewards[at] = layouts.gather_floats(raw, starts, layout.group_reward_at)
         into.group_ids[at] = layouts.gather_numbers(raw, starts, *layout.group_at)
-        into.interrupted[at] = layout.is_interrupted
+        if layout.is_terminal:
+            into.interrupted[at] = layout.is_interrupted
         if into.masks is not None:
             into.masks[at] = True
             if layout.mask_at >= 0:
@@ -107,7 +108,7 @@ class Decoder:
                 forbidden = layouts.gather(raw, starts, layout.mask_at, layouts.BYTE, width)
                 into.masks[at] = forbidden == 0
         for part, place, out in zip(self._parts, layout.payloads, into.observations, strict=True):
-            part.copy(raw, starts, place, into.ids[at], out, at)
+            part.copy(raw, starts, place, into.ids, out, at)
 
     def _write(self, info: Any, into: Rows, row: int) -> None:
         """Writes what one agent says to a row."""

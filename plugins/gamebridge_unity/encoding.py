@@ -89,17 +89,16 @@ def rows(behavior: behaviors.Behavior, actions: Actions, num_agents: int, *, hyb
     """
     continuous = _checked(behavior, actions.continuous, num_agents, behavior.num_continuous, "<f4")
     discrete = _checked(behavior, actions.discrete, num_agents, len(behavior.branches), "<i4")
-    size = 1
-    if discrete.size:
-        if discrete.min() < 0:
-            raise ValueError(f"{behavior.name}: choice {discrete.min()}: expected 0 or more.")
-        size = len(wire.varint(int(discrete.max())))
     parts: list[tuple[int, Array]] = []
     if not hybrid:
         older = np.concatenate([continuous, discrete.astype("<f4")], axis=1)
         parts.append((_OLDER, older.view(np.uint8)))
-    parts.append((_CONTINUOUS, continuous.view(np.uint8)))
-    parts.append((_DISCRETE, _varints(discrete, size)))
+    if behavior.num_continuous:
+        parts.append((_CONTINUOUS, continuous.view(np.uint8)))
+    if discrete.size:
+        if discrete.min() < 0:
+            raise ValueError(f"{behavior.name}: choice {discrete.min()}: expected 0 or more.")
+        parts.append((_DISCRETE, _varints(discrete, len(wire.varint(int(discrete.max()))))))
     template, places = _template(tuple((field, part.shape[1]) for field, part in parts))
     out = np.empty((num_agents, len(template)), np.uint8)
     out[:] = template

@@ -87,9 +87,9 @@ class Part:
           raw: the message.
           starts: where each of n agents begins.
           at: how far behind that its floats do.
-          ids: int32 [n], the agents.
+          ids: int32, of all agents.
           out: the rows of all agents.
-          rows: which of them are these agents'.
+          rows: which of both are these agents'.
 
         Raises:
           BadValue: a picture has values that no picture has.
@@ -101,9 +101,9 @@ class Part:
             return
         places = starts.array() if isinstance(starts, layouts.Even) else starts
         each: Any = range(len(out))[rows] if isinstance(rows, slice) else rows
-        for place, agent, row in zip((places + at).tolist(), ids, each, strict=True):
+        for place, row in zip((places + at).tolist(), each, strict=True):
             floats = np.frombuffer(raw, layouts.FLOAT32, self._num_values, place)
-            self._write(floats, agent, out[row])
+            self._write(floats, ids[row], out[row])
 
     def _write(self, floats: Array, agent: int, out: Array) -> None:
         if not self._spec.is_frame:

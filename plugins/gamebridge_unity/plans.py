@@ -15,9 +15,12 @@ import numpy as np
 from gamebridge.contract.specs import Array
 from gamebridge_unity import behaviors, incoming, layouts, wire
 
-# Layouts are given up where so many do not do.
+# Layouts are given up where so many do not do. The first are made for whoever comes, even
+# one agent; the last only for several that are alike.
 _MAX_LAYOUTS = 64
+_MAX_LAYOUTS_FOR_ONE = 32
 _MAX_NEW_LAYOUTS = 8
+_SEVERAL = 4
 
 
 class Group(NamedTuple):
@@ -55,8 +58,7 @@ class Planner:
         self._check = check
         # To look for layouts costs as much as to parse a few agents, but not their pictures.
         has_frames = any(part.is_frame for part in behavior.observations)
-        self._least_agents = 1 if has_frames else 8
-        self._least_group = 1 if has_frames else 4
+        self._least_agents = 1 if has_frames else 4
         self._layouts: dict[int, list[layouts.Layout]] = {}
         # A PNG's length is hardly ever that of the one before.
         is_plain = all(part.compression == "none" for part in behavior.observations)
@@ -117,9 +119,12 @@ class Planner:
         for length in set(infos.lengths):
             left = np.flatnonzero(lengths == length)
             known = iter(self._layouts.get(length, ()))
-            while len(left) >= self._least_group:
+            while len(left):
                 layout = next(known, None)
                 if layout is None:
+                    is_spare = self._num_layouts_left > _MAX_LAYOUTS - _MAX_LAYOUTS_FOR_ONE
+                    if len(left) < _SEVERAL and not is_spare:
+                        break
                     num_new += 1
                     layout = self._new_layout(raw, int(starts[left[0]]), length, num_new)
                 if layout is None:
@@ -173,8 +178,8 @@ def _starts(starts: Array, which: Array) -> layouts.Starts:
     """Where some agents of one length begin, in the shortest form."""
     first, last, count = int(which[0]), int(which[-1]), len(which)
     # One after the other, with nothing between them but as many bytes of length and tag.
-    if count > 1 and last - first + 1 == count:
-        step = int(starts[first + 1] - starts[first])
+    if last - first + 1 == count:
+        step = int(starts[first + 1] - starts[first]) if count > 1 else 1
         if int(starts[last] - starts[first]) == step * (count - 1):
             return layouts.Even(int(starts[first]), step, count)
     return starts[which]
