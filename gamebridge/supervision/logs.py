@@ -65,7 +65,9 @@ class Log:
             if self._is_closed:
                 return
             self._is_closed = True
-        os.write(self._wake_write, b"\0")
+        # A thread that had something to read just now has seen it by itself, and is gone.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._wake_write, b"\0")
         self._thread.join(timeout=5)
         os.close(self._wake_write)
 
