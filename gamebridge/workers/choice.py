@@ -61,7 +61,7 @@ def open_game(
 
     python, count = workers.python, workers.count
     if record.is_scene:
-        count = _count_for_scene(record.id, count)
+        count = _count_for_scene(record.id, count, python)
     elif count is None and order.num_slots > 1 and not python:
         with here(1) as probe:
             count = _measure(probe, order.num_slots, workers.ready_slots is not None, announce)
@@ -85,13 +85,13 @@ def open_game(
     return game
 
 
-def _count_for_scene(game_id: str, count: int | None) -> int:
+def _count_for_scene(game_id: str, count: int | None, python: str) -> int:
     if count is not None and count > 1:
         raise errors.ConfigError(
             f"workers.count is {count}: {game_id} is one scene that moves all its agents at once, "
             "and cannot be split. Expected 0 or 1; a Unity build is run several times by --players."
         )
-    return count or 0
+    return bool(python) if count is None else count
 
 
 def is_in_workers(game: contract.Game) -> bool:

@@ -128,12 +128,12 @@ class Layout:
         self.active = array((), np.bool_)
         self.resets = array((), np.bool_)
         self.seeds = array((), np.int64)
-        largest = max(
+        sizes = [
             int(np.prod((num_slots, *leaf.shape), dtype=np.int64)) * leaf.dtype.itemsize
             for leaf in specs.leaves(observation_spec)
-        )
+        ]
         self.sets: list[Rows] = []
-        for _ in range(_NUM_LARGE_SETS if largest >= _LARGE_BYTES else _NUM_SETS):
+        for _ in range(_NUM_LARGE_SETS if max(sizes, default=0) >= _LARGE_BYTES else _NUM_SETS):
             time_step = games.TimeStep(
                 step_type=array((), np.int32),
                 reward=array((), np.float32),

@@ -21,8 +21,9 @@ class WorkerSettings:
         waits for all slots whatever is said here.
       pinned: whether each worker keeps to a core of its own; None does so where there are as
         many workers as cores and a step waits for all of them. Left to the scheduler they
-        share a core now and then while another idles, and a step takes half as long again.
-        Say false where other programs need the machine as well.
+        share a core now and then while another idles, and a step takes a quarter to a half
+        longer. What a game starts in its worker keeps to that core too. Say false where
+        other programs need the machine as well.
     """
 
     count: int | None = None
