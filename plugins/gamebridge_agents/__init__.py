@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gamebridge.contract import AgentNeeds, AgentRecord, AgentRequest, hookimpl
@@ -14,64 +15,13 @@ from gamebridge_agents import (
 )
 
 
-def _make_ppo(request: AgentRequest) -> Any:
-    from gamebridge_agents import ppo
+def _maker(module: str, learner: str) -> Callable[[AgentRequest], Any]:
+    """Returns a `make` that imports its module, and TensorFlow with it, when it is called."""
 
-    return ppo.PPOLearner(request)
+    def make(request: AgentRequest) -> Any:
+        return getattr(importlib.import_module(f"gamebridge_agents.{module}"), learner)(request)
 
-
-def _make_dqn(request: AgentRequest) -> Any:
-    from gamebridge_agents import dqn
-
-    return dqn.DQNLearner(request)
-
-
-def _make_ddpg(request: AgentRequest) -> Any:
-    from gamebridge_agents import ddpg
-
-    return ddpg.DDPGLearner(request)
-
-
-def _make_td3(request: AgentRequest) -> Any:
-    from gamebridge_agents import td3
-
-    return td3.TD3Learner(request)
-
-
-def _make_sac(request: AgentRequest) -> Any:
-    from gamebridge_agents import sac
-
-    return sac.SACLearner(request)
-
-
-def _make_ddqn(request: AgentRequest) -> Any:
-    from gamebridge_agents import ddqn
-
-    return ddqn.DDQNLearner(request)
-
-
-def _make_c51(request: AgentRequest) -> Any:
-    from gamebridge_agents import c51
-
-    return c51.C51Learner(request)
-
-
-def _make_q_learning(request: AgentRequest) -> Any:
-    from gamebridge_agents import q_learning
-
-    return q_learning.QLearner(request)
-
-
-def _make_random(request: AgentRequest) -> Any:
-    from gamebridge_agents import baselines
-
-    return baselines.RandomLearner(request)
-
-
-def _make_repeat(request: AgentRequest) -> Any:
-    from gamebridge_agents import baselines
-
-    return baselines.RepeatLearner(request)
+    return make
 
 
 @hookimpl
@@ -80,7 +30,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="ppo",
         summary="Proximal policy optimisation: discrete or continuous actions, any observation.",
-        make=_make_ppo,
+        make=_maker("ppo", "PPOLearner"),
         needs=AgentNeeds(("discrete", "continuous")),
         settings=settings.PPOSettings,
         presets=settings.PPO_PRESETS,
@@ -89,7 +39,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="dqn",
         summary="Deep Q-network with n-step returns: discrete actions, any observation.",
-        make=_make_dqn,
+        make=_maker("dqn", "DQNLearner"),
         needs=AgentNeeds(("discrete",)),
         settings=settings.DQNSettings,
         presets=settings.DQN_PRESETS,
@@ -98,7 +48,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="sac",
         summary="Soft actor-critic: continuous actions, any observation.",
-        make=_make_sac,
+        make=_maker("sac", "SACLearner"),
         needs=AgentNeeds(("continuous",)),
         settings=continuous_settings.SACSettings,
         presets=continuous_settings.CONTINUOUS_PRESETS,
@@ -107,7 +57,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="td3",
         summary="Twin delayed DDPG: continuous actions, any observation.",
-        make=_make_td3,
+        make=_maker("td3", "TD3Learner"),
         needs=AgentNeeds(("continuous",)),
         settings=continuous_settings.TD3Settings,
         presets=continuous_settings.CONTINUOUS_PRESETS,
@@ -116,7 +66,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="ddpg",
         summary="Deep deterministic policy gradient: continuous actions, any observation.",
-        make=_make_ddpg,
+        make=_maker("ddpg", "DDPGLearner"),
         needs=AgentNeeds(("continuous",)),
         settings=continuous_settings.DDPGSettings,
         presets=continuous_settings.CONTINUOUS_PRESETS,
@@ -125,7 +75,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="ddqn",
         summary="DQN whose target does not overrate (double Q-learning): discrete actions.",
-        make=_make_ddqn,
+        make=_maker("ddqn", "DDQNLearner"),
         needs=AgentNeeds(("discrete",)),
         settings=value_settings.DDQNSettings,
         presets=settings.DQN_PRESETS,
@@ -134,7 +84,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="c51",
         summary="DQN that learns the distribution of returns: discrete actions, any observation.",
-        make=_make_c51,
+        make=_maker("c51", "C51Learner"),
         needs=AgentNeeds(("discrete",)),
         settings=value_settings.C51Settings,
         presets=value_settings.C51_PRESETS,
@@ -143,7 +93,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="q-learning",
         summary="Q-learning in a table over tiles: discrete actions, a few numbers to see.",
-        make=_make_q_learning,
+        make=_maker("q_learning", "QLearner"),
         needs=AgentNeeds(("discrete",)),
         settings=value_settings.QLearningSettings,
         num_slots=4,
@@ -151,11 +101,11 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     yield AgentRecord(
         id="random",
         summary="Learns nothing: random actions, to compare others with.",
-        make=_make_random,
+        make=_maker("baselines", "RandomLearner"),
     )
     yield AgentRecord(
         id="repeat",
         summary="Learns nothing: one action again and again, to compare others with.",
-        make=_make_repeat,
+        make=_maker("baselines", "RepeatLearner"),
         settings=baseline_settings.RepeatSettings,
     )

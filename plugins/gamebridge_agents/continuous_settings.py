@@ -63,62 +63,27 @@ class DDPGSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class TD3Settings:
-    """Settings of `td3`.
+class TD3Settings(DDPGSettings):
+    """Settings of `td3`: those of `ddpg`, of the same source, and its own.
 
-    Defaults are those of Fujimoto et al., "Addressing Function Approximation Error in
-    Actor-Critic Methods" (2018), section 6.1 and appendix C, unless said otherwise.
+    Fujimoto et al. (2018), section 6.1.
 
     Attributes:
-      learning_rate: of Adam, of actor and critics alike.
-      gamma: discount factor.
-      num_steps: n of the n-step return.
-      batch_size: transitions a training step.
-      replay_capacity: time steps kept; RL Zoo's 200,000 of Pendulum-v1.
-      warm_up_steps: steps of uniformly random actions before the first training; the
-        paper's for small games (its 10,000 for the large ones).
-      train_interval: steps of the game for one training step.
-      target_update_tau: share by which the target networks follow at each update.
       actor_update_period: training steps for one of the actor and of the targets.
       target_noise: standard deviation of the noise on target actions, in units of half the
         action's range.
       target_noise_clip: how far that noise may go, in the same units.
-      exploration_noise: standard deviation of the noise on actions while training, in the
-        same units.
-      gradient_clip: greatest norm of each variable's gradient; 0 does not clip.
-      reward_scale: multiplies rewards while training.
-      units: sizes of the fully connected layers, of actor and critics alike; those of the
-        paper's code as later revised, and of CleanRL.
-      conv_filters: filters of the three convolutions over frames.
-      num_features: width of the normalised layer between convolutions and the rest; 0
-        leaves it out.
-      activation: of the fully connected layers.
     """
 
-    learning_rate: float = 1e-3
-    gamma: float = 0.99
-    num_steps: int = 1
-    batch_size: int = 100
-    replay_capacity: int = 200_000
-    warm_up_steps: int = 1_000
-    train_interval: int = 1
-    target_update_tau: float = 0.005
     actor_update_period: int = 2
     target_noise: float = 0.2
     target_noise_clip: float = 0.5
-    exploration_noise: float = 0.1
-    gradient_clip: float = 0.0
-    reward_scale: float = 1.0
-    units: tuple[int, ...] = (256, 256)
-    conv_filters: tuple[int, int, int] = (16, 32, 32)
-    num_features: int = 0
-    activation: Activation = "relu"
 
     def __post_init__(self) -> None:
         """Refuses values with which no training could work."""
-        _check(self)
+        super().__post_init__()
         checks.positive(self, "actor_update_period")
-        checks.not_negative(self, "target_noise", "target_noise_clip", "exploration_noise")
+        checks.not_negative(self, "target_noise", "target_noise_clip")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,6 +65,8 @@ class DQNLearner(learners.OffPolicyLearner):
             "optimizer": self._optimizer,
             "train_step": self._agent.train_step_counter,
             "epsilon": self._epsilon,
+            # Counts the training steps until the target moves.
+            "target_update": self._agent._update_target,
         }
 
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:

@@ -93,7 +93,7 @@ class DQNSettings:
       epsilon_start: share of random actions at first.
       epsilon_end: share of random actions in the end.
       epsilon_steps: steps over which the share falls linearly.
-      gradient_clip: greatest global norm of a gradient.
+      gradient_clip: greatest norm of each variable's gradient.
       reward_scale: multiplies rewards while training.
       units: sizes of the fully connected layers.
       conv_filters: filters of the three convolutions over frames.

@@ -14,8 +14,11 @@ start.load()
 import tensorflow as tf  # noqa: E402, TID253
 
 REPLAY = {"batch_size": 8, "warm_up_steps": 20, "train_interval": 8, "replay_capacity": 300}
+# Of a target that moves now and then, the checkpoint falls between two of its moves.
+LATE = {"target_update_period": 5, "target_update_tau": 1.0}
 SETTINGS = {
     "c51": {**REPLAY, "units": [8], "num_atoms": 11},
+    "ddqn": {**REPLAY, "units": [8], **LATE},
     "q-learning": {**REPLAY, "bins": 4},
     "random": {},
 }
