@@ -151,6 +151,11 @@ def load(folder: pathlib.Path) -> Build:
     values, source = config.read(folder / FILE)
     description = config.convert(values, descriptions.Description, source=source)
     executable = folder / _executable(folder, description)
+    if not executable.exists():
+        raise errors.ConfigError(
+            f"{folder / FILE}: the executable {executable.relative_to(folder)} is not there. Name "
+            "the file to start."
+        )
     for path in (folder, folder / FILE, executable):
         _refuse_open(path)
     return Build(

@@ -7,7 +7,7 @@ import pathlib
 import re
 from typing import Any
 
-from gamebridge_unity.settings import Engine, Parameter
+from gamebridge_unity.settings import Engine, Parameter, check_parameter
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -94,6 +94,8 @@ class Description:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} is {value}; expected more than 0.")
+        for name, parameter in self.parameters.items():
+            check_parameter(name, parameter)
         for variable in self.environment:
             if not _VARIABLE.fullmatch(variable):
                 raise ValueError(

@@ -39,7 +39,7 @@ class Lost(Exception):
         cause = player.likely_cause(self.stage)
         lines = player.tail(_SHOWN_LINES)
         said = f" It wrote last: {' | '.join(lines)}" if lines else ""
-        return f"{text}{f' {cause}' if cause else ''}{said} (log: {player.log_path})"
+        return f"{text}{f' {cause}' if cause else ''}{said} (log: {player.told_in})"
 
 
 def why(error: Exception, label: str, player: players.Player | None) -> str:

@@ -86,6 +86,7 @@ def make(request: GameRequest, build: builds.Build | None) -> game.UnityGame:
         steps_per_s=None if build is None else build.steps_per_s,
     )
     try:
+        views.check(made, settings.view)
         for member in members:
             if isinstance(member.policy, trained.Trained):
                 member.policy.check(member.dialogue.client.behaviors)

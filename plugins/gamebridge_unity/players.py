@@ -109,6 +109,11 @@ class Player:
         """Its process id, which is its group's too."""
         return self._child.pid
 
+    @property
+    def told_in(self) -> pathlib.Path:
+        """The file that tells of it: its log, or its output where it made none."""
+        return self.log_path if self.log_path.exists() else self.output_path
+
     def check(self) -> None:
         """Looks whether it still runs.
 

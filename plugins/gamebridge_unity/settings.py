@@ -188,7 +188,7 @@ class UnitySettings:
             absolute = pathlib.Path(path).expanduser().absolute()
             object.__setattr__(self, "others", f"{RUN}{absolute}")
         for name, value in self.parameters.items():
-            _check_parameter(name, value)
+            check_parameter(name, value)
         both = sorted(set(self.parameters) & set(self.samplers))
         if both:
             raise ValueError(f"samplers has {both}, and so has parameters; expected one of them.")
@@ -249,7 +249,12 @@ class EditorSettings(UnitySettings):
         _within(self, "editor_timeout_s", 1.0, 86_400.0)
 
 
-def _check_parameter(name: str, value: Parameter) -> None:
+def check_parameter(name: str, value: Parameter) -> None:
+    """Refuses a curriculum that is none.
+
+    Raises:
+      ValueError: names the parameter.
+    """
     points = ((0.0, value),) if isinstance(value, (int, float)) else value
     steps = [point[0] for point in points]
     if not points or steps != sorted(steps) or steps[0] < 0:

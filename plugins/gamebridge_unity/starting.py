@@ -192,8 +192,8 @@ def choose(wanted: str, names: list[str]) -> str:
         found.sort()
         listed = ", ".join(f"'{name}'" for name in found)
         raise errors.ConfigError(
-            f"{len(found)} behaviours could learn: {listed}. Choose one: behavior={found[0]} (the "
-            "others are driven as `others` says)."
+            f"{len(found)} behaviours could learn: {listed}. Choose one: game.behavior={found[0]} "
+            "(the others are driven as `others` says)."
         )
     return found[0] if found else ""
 

@@ -27,6 +27,20 @@ class Seen(Protocol):
         """See `UnityGame`."""
 
 
+def check(game: Seen, view: str) -> None:
+    """Refuses the name of a view that a game does not have.
+
+    Raises:
+      ConfigError: names those that it has.
+    """
+    known = [*game.frames(), WINDOW]
+    if view and view not in known:
+        listed = ", ".join(f"'{name}'" for name in known)
+        raise errors.ConfigError(
+            f"{game.name}: view is '{view}'; expected one of {listed}.{errors.nearest(view, known)}"
+        )
+
+
 class View:
     """Draws slots of a game."""
 
@@ -46,18 +60,12 @@ class View:
         """Returns a picture, uint8 [height, width, 3]; None where there is none now.
 
         Raises:
-          ConfigError: the game has no such view.
+          ConfigError: the window cannot be seen.
         """
         frames = game.frames()
         name = self._view or next(iter(frames), WINDOW)
         if name in frames and self._view != WINDOW:
             return to_picture(frames[name][slot])
-        if name != WINDOW:
-            known = ", ".join(f"'{known}'" for known in (*frames, WINDOW))
-            raise errors.ConfigError(
-                f"{game.name}: view is '{name}'; expected one of {known}."
-                f"{errors.nearest(name, [*frames, WINDOW])}"
-            )
         if self._window is None:
             raise errors.ConfigError(
                 f"{game.name}: the window of its player cannot be seen on a display that is not "

@@ -108,6 +108,8 @@ def test_an_empty_build_toml_is_enough_where_one_file_can_be_run(make):
         ("[executables]\nlinux = '/bin/sh'", r"linux is '/bin/sh'; expected a path inside"),
         ("[engine]\ntime_scale = 0.5", r"time_scale is 0\.5; expected 1 to 1000"),
         ("[executables]\nwindows = 'a.exe'", r"executables has windows, and this is linux"),
+        ("[executables]\nlinux = 'b.sh'", r"build\.toml: the executable b\.sh is not there"),
+        ("[parameters]\nx = [[9, 1], [0, 2]]", r"build\.toml:1: .*x is .*steps that rise from 0"),
         ("agents = ", r"build\.toml:1: "),
         ("agents = 8\nagents = 9", r"build\.toml:2: .*A key or table may be given only once"),
     ],

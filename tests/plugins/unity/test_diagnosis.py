@@ -20,7 +20,7 @@ NOISE = [
     "    Renderer: Null Device",
     "Begin MonoManager ReloadAssembly",
     "- Completed reload, in  0.045 seconds",
-    "PlayerPrefs - Creating folder: /root/.config/unity3d/Company",
+    "PlayerPrefs - Creating folder: /home/player/.config/unity3d/Company",
     "Unable to preload the following plugins:",
     "\tScreenSelector.so",
 ]

@@ -254,6 +254,12 @@ def test_a_player_that_exits_before_it_plays_is_told_with_its_last_words(fault, 
     assert time.monotonic() - began_s < SEEN_S
 
 
+def test_the_file_that_is_named_is_there_also_where_the_player_made_no_log():
+    with pytest.raises(errors.PlayerError, match="expected one of bad-png") as raised:
+        games.make("basic", 2, "--fault", "no-such-fault", limits=games.ONCE)
+    assert pathlib.Path(re.search(r"\(log: (.*?)\)", str(raised.value))[1]).exists()
+
+
 @pytest.mark.parametrize("fault", ["exit-early", "exit-between"])
 def test_one_that_exits_before_it_plays_has_another_chance(tmp_path, fault):
     with games.make("basic", 2, "--agents", 2, "--fault", fault, "--once", tmp_path / "o") as game:
