@@ -57,6 +57,7 @@ def toy_plugins(tmp_path_factory):
         textwrap.dedent(
             """
             import dataclasses
+            import logging
 
             from gamebridge.contract import GameRecord, hookimpl
             from gamebridge.testing import fakes
@@ -88,11 +89,17 @@ def toy_plugins(tmp_path_factory):
                 )
 
 
+            class Scene(fakes.Corridor):
+                def reset(self, seeds=None, slots=None):
+                    logging.getLogger("toys").warning("The scene begins.")
+                    return super().reset(seeds, slots)
+
+
             def make_scene(request):
                 # One that has so many agents and no other number.
                 if request.num_slots != request.settings.length:
                     raise ValueError(f"{request.num_slots} slots")
-                return fakes.Corridor(request.num_slots)
+                return Scene(request.num_slots)
 
 
             @hookimpl

@@ -6,6 +6,7 @@ import contextlib
 import json
 import resource
 import shutil
+import sys
 
 import av
 import numpy as np
@@ -420,6 +421,8 @@ def test_a_scene_has_as_many_slots_as_its_settings_say(tmp_path):
         "toys/scene", "ppo", 100, tmp_path / "run", settings={"game": {"length": 3}, **PPO}
     )
     assert run.plan().run.num_slots == 3
+    # A plugin has a logger of its own.
+    assert "WARNING toys: The scene begins." in (run.folder / "train.log").read_text()
     assert len(gamebridge.evaluate(run, 2).episodes) == 2
     # What a run was told of its scene is known better than by its settings.
     with pytest.raises(errors.PluginError, match="4 slots"):
@@ -428,6 +431,14 @@ def test_a_scene_has_as_many_slots_as_its_settings_say(tmp_path):
         gamebridge.evaluate(run, 2, num_slots=3, settings={"length": 5})
     with pytest.raises(errors.ConfigError, match=r"workers.count is 2: toys/scene is one scene"):
         api.make_game("toys/scene", workers=2)
+
+
+def test_a_scene_in_another_python_has_one_worker(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    with api.make_game("toys/scene", workers={"python": str(python)}, length=3) as game:
+        assert game.reset().observation.shape[0] == 3
 
 
 def test_wrappers_can_be_set_for_a_game():

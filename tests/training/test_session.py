@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from gamebridge import errors
-from gamebridge.contract import LAST
+from gamebridge.contract import LAST, Wrapper
 from gamebridge.testing import fakes
 from gamebridge.tf import start
 from gamebridge.workers import choice
@@ -68,6 +68,30 @@ class Toy(learners.OffPolicyLearner):
         number = self.trained.assign_add(1)
         self._right.assign(tf.cast(number <= self._good_for, tf.int64))
         return {"loss": self.loss.read_value()}
+
+
+class Telling(Wrapper):
+    """Measures something, loses a process in every second step, and keeps what it is told."""
+
+    num_steps = 0
+
+    def __init__(self, game):
+        super().__init__(game)
+        self.told = []
+
+    @property
+    def num_restarts(self):
+        return self.num_steps // 2
+
+    def step(self, action, active=None):
+        self.num_steps += 1
+        return super().step(action, active)
+
+    def take_stats(self):
+        return {"wind": 1.5}
+
+    def note_progress(self, num_steps):
+        self.told.append(num_steps)
 
 
 class Sitting:
@@ -448,3 +472,20 @@ def test_ten_kills_at_random_moments_never_lose_a_saved_checkpoint(tmp_path, toy
     assert len(saved_steps(run)) <= 4
     restored = checkpoints.Checkpoints(run, {"num_steps": tf.Variable(0, dtype=tf.int64)}).restore()
     assert restored.step > 0
+
+
+def test_the_last_line_has_all_restarts_those_of_the_validation_too(tmp_path):
+    game = Telling(fakes.Corridor(2, length=4))
+    Sitting(tmp_path, game, interval=40).train(40)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert "validation_return" in lines[-1]
+    assert lines[-1]["restarts"] == game.num_restarts > lines[-2]["restarts"]
+
+
+def test_a_game_is_told_of_the_progress_and_tells_what_it_measured(tmp_path):
+    game = Telling(fakes.Corridor(2, length=4))
+    Sitting(tmp_path, game, interval=40).train(80)
+    assert len(game.told) == 3 and game.told[0] == 0
+    assert 40 <= game.told[1] < 80 <= game.told[2]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert any(line.get("stats/wind") == 1.5 for line in lines)
