@@ -100,8 +100,8 @@ class Encoder(tf.keras.layers.Layer):
         return x
 
 
-class _Headed(network.Network):
-    """A network of one encoder and one head, for any number of outer axes."""
+class Headed(network.Network):
+    """A network of one encoder and one head, for any number of outer axes; to be subclassed."""
 
     def __init__(
         self,
@@ -112,17 +112,19 @@ class _Headed(network.Network):
         activation: str,
         name: str,
     ) -> None:
+        """Builds the encoder."""
         super().__init__(observation_spec, state_spec=(), name=name)
         self._encoder = Encoder(observation_spec, seed, units, conv_filters, activation)
 
-    def _encode(self, observation: Any) -> tuple[tf.Tensor, network_utils.BatchSquash]:
+    def encode(self, observation: Any) -> tuple[tf.Tensor, network_utils.BatchSquash]:
+        """Returns float32 [N, features], and what folds the outer axes into N and back."""
         outer_rank = nest_utils.get_outer_rank(observation, self.input_tensor_spec)
         squash = network_utils.BatchSquash(outer_rank)
         flat = tf.nest.map_structure(squash.flatten, observation)
         return self._encoder(flat), squash
 
 
-class QNetwork(_Headed):
+class QNetwork(Headed):
     """Values of each action: observation [B, ...] to float32 [B, num_actions]."""
 
     def __init__(
@@ -151,11 +153,11 @@ class QNetwork(_Headed):
         training: bool = False,
     ) -> tuple[tf.Tensor, Any]:
         """Returns the values and the (empty) state."""
-        encoded, squash = self._encode(observation)
+        encoded, squash = self.encode(observation)
         return squash.unflatten(self._head(encoded)), network_state
 
 
-class ValueNetwork(_Headed):
+class ValueNetwork(Headed):
     """Value of a state: observation [B, ...] to float32 [B]."""
 
     def __init__(
@@ -181,11 +183,11 @@ class ValueNetwork(_Headed):
         training: bool = False,
     ) -> tuple[tf.Tensor, Any]:
         """Returns the values and the (empty) state."""
-        encoded, squash = self._encode(observation)
+        encoded, squash = self.encode(observation)
         return squash.unflatten(tf.squeeze(self._head(encoded), -1)), network_state
 
 
-class ActorNetwork(_Headed):
+class ActorNetwork(Headed):
     """A distribution over actions: Categorical, or Normal with an un-squashed mean.
 
     TF-Agents' own actor passes the mean through tanh; PPO then did not learn Pendulum,
@@ -227,7 +229,7 @@ class ActorNetwork(_Headed):
         training: bool = False,
     ) -> tuple[tfp.distributions.Distribution, Any]:
         """Returns the distribution and the (empty) state."""
-        encoded, squash = self._encode(observation)
+        encoded, squash = self.encode(observation)
         head = squash.unflatten(self._head(encoded))
         if self._is_discrete:
             return (

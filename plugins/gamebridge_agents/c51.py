@@ -13,11 +13,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf  # noqa: TID253
 from tf_agents.agents import tf_agent  # noqa: TID253
 from tf_agents.agents.categorical_dqn import categorical_dqn_agent  # noqa: TID253
-from tf_agents.networks import network  # noqa: TID253
-from tf_agents.networks import utils as network_utils  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from tf_agents.trajectories import trajectory  # noqa: TID253
-from tf_agents.utils import common, nest_utils  # noqa: TID253
+from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
 from gamebridge.tf import networks
@@ -111,7 +109,7 @@ class MaskedCategoricalDqnAgent(categorical_dqn_agent.CategoricalDqnAgent):
         return tf_agent.LossInfo(tf.reduce_mean(losses), LossInfo(share))
 
 
-class CategoricalQNetwork(network.Network):
+class CategoricalQNetwork(networks.Headed):
     """Logits of each action's returns: observation [B, ...] to [B, num_actions, num_atoms]."""
 
     def __init__(
@@ -126,10 +124,9 @@ class CategoricalQNetwork(network.Network):
         name: str = "CategoricalQNetwork",
     ) -> None:
         """Builds the network; `action_spec` is one integer from 0 up."""
-        super().__init__(observation_spec, state_spec=(), name=name)
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
         self.num_atoms = num_atoms
         self._num_actions = int(action_spec.maximum) + 1
-        self._encoder = networks.Encoder(observation_spec, seed, units, conv_filters, activation)
         # Small: at first all returns are thought alike.
         self._head = tf.keras.layers.Dense(
             self._num_actions * num_atoms,
@@ -144,8 +141,6 @@ class CategoricalQNetwork(network.Network):
         training: bool = False,
     ) -> tuple[tf.Tensor, Any]:
         """Returns the logits and the (empty) state."""
-        outer_rank = nest_utils.get_outer_rank(observation, self.input_tensor_spec)
-        squash = network_utils.BatchSquash(outer_rank)
-        flat = self._head(self._encoder(tf.nest.map_structure(squash.flatten, observation)))
-        logits = tf.reshape(flat, [-1, self._num_actions, self.num_atoms])
+        encoded, squash = self.encode(observation)
+        logits = tf.reshape(self._head(encoded), [-1, self._num_actions, self.num_atoms])
         return squash.unflatten(logits), network_state
