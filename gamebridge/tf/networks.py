@@ -7,6 +7,8 @@ Every leaf is made float32 inside the network, so that frames stay uint8 up to h
     integers with few values each      one-hot each
     any other bounded integers         scaled to [-1, 1]
     floats                             as they are
+
+A mask of actions (see `masks`) is not encoded.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from tf_agents.networks import network  # noqa: TID253
 from tf_agents.networks import utils as network_utils  # noqa: TID253
 from tf_agents.specs import tensor_spec  # noqa: TID253
 from tf_agents.utils import nest_utils  # noqa: TID253
+
+from gamebridge.tf import masks
 
 MAX_ONE_HOT = 1024
 
@@ -69,7 +73,8 @@ class Encoder(tf.keras.layers.Layer):
         """
         super().__init__()
         seeds = itertools.count(seed)
-        self._specs = tf.nest.flatten(observation_spec)
+        seen_spec, _ = masks.split(observation_spec)
+        self._specs = tf.nest.flatten(seen_spec)
         self._convolutions = {
             str(index): _convolutions(spec, seeds, conv_filters)
             for index, spec in enumerate(self._specs)
@@ -84,9 +89,8 @@ class Encoder(tf.keras.layers.Layer):
     def call(self, observation: Any) -> tf.Tensor:
         """Encodes a batch: nest of [N, ...] to float32 [N, features]."""
         parts = []
-        for index, (leaf, spec) in enumerate(
-            zip(tf.nest.flatten(observation), self._specs, strict=True)
-        ):
+        seen, _ = masks.split(observation)
+        for index, (leaf, spec) in enumerate(zip(tf.nest.flatten(seen), self._specs, strict=True)):
             if is_frame(spec):
                 x = tf.cast(leaf, tf.float32) / 255.0
                 for layer in self._convolutions[str(index)]:

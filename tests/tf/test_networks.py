@@ -109,6 +109,15 @@ def test_leaves_of_a_nest_are_joined_in_the_order_of_their_keys():
     np.testing.assert_array_equal(joined, [[0, 1, 1, 2, 3, 4, 9]])
 
 
+def test_a_mask_of_actions_is_not_encoded():
+    mask = specs.box((3,), 0, 1, dtype=np.int8)
+    encode = encoder({"observation": specs.box((2,)), "action_mask": mask})
+    seen = tf.constant([[4.0, 5.0]])
+    for flags in ([[1, 0, 1]], [[0, 1, 0]]):
+        observation = {"observation": seen, "action_mask": tf.constant(flags, tf.int8)}
+        np.testing.assert_array_equal(encode(observation), seen)
+
+
 @pytest.mark.parametrize(
     ("spec", "is_frame"),
     [
