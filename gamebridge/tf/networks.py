@@ -25,7 +25,7 @@ from tf_agents.networks import utils as network_utils  # noqa: TID253
 from tf_agents.specs import tensor_spec  # noqa: TID253
 from tf_agents.utils import nest_utils  # noqa: TID253
 
-from gamebridge.tf import masks
+from gamebridge.tf import masks, recurrent
 
 MAX_ONE_HOT = 1024
 
@@ -105,7 +105,10 @@ class Encoder(tf.keras.layers.Layer):
 
 
 class Headed(network.Network):
-    """A network of one encoder and one head, for any number of outer axes; to be subclassed."""
+    """A network of one encoder and one head, for any number of outer axes; to be subclassed.
+
+    With a memory between the two, the outer axes are [B], one step of each slot, or [B, T].
+    """
 
     def __init__(
         self,
@@ -115,10 +118,13 @@ class Headed(network.Network):
         conv_filters: Sequence[int],
         activation: str,
         name: str,
+        memory: recurrent.MemorySettings | None = None,
     ) -> None:
-        """Builds the encoder."""
-        super().__init__(observation_spec, state_spec=(), name=name)
+        """Builds the encoder and, where it is asked for, the memory."""
+        state_spec = () if memory is None else memory.state_spec()
+        super().__init__(observation_spec, state_spec=state_spec, name=name)
         self._encoder = Encoder(observation_spec, seed, units, conv_filters, activation)
+        self._memory = None if memory is None else recurrent.Memory(memory, seed + 500)
 
     def encode(self, observation: Any) -> tuple[tf.Tensor, network_utils.BatchSquash]:
         """Returns float32 [N, features], and what folds the outer axes into N and back."""
@@ -126,6 +132,26 @@ class Headed(network.Network):
         squash = network_utils.BatchSquash(outer_rank)
         flat = tf.nest.map_structure(squash.flatten, observation)
         return self._encoder(flat), squash
+
+    def remember(
+        self, observation: Any, step_type: Any, state: Any
+    ) -> tuple[tf.Tensor, network_utils.BatchSquash, Any]:
+        """Encodes, and remembers where there is a memory.
+
+        Returns:
+          float32 [N, features], what folds the outer axes into N and back, and the state.
+        """
+        encoded, squash = self.encode(observation)
+        if self._memory is None:
+            return encoded, squash, state
+        features = squash.unflatten(encoded)
+        if len(features.shape) == 3:
+            remembered, state = self._memory(features, step_type, state)
+        else:
+            step_type = None if step_type is None else step_type[:, None]
+            remembered, state = self._memory(features[:, None], step_type, state)
+            remembered = tf.squeeze(remembered, 1)
+        return squash.flatten(remembered), squash, state
 
 
 class QNetwork(Headed):
@@ -140,9 +166,10 @@ class QNetwork(Headed):
         conv_filters: Sequence[int] = (16, 32, 32),
         activation: str = "relu",
         name: str = "QNetwork",
+        memory: recurrent.MemorySettings | None = None,
     ) -> None:
         """Builds the network; `action_spec` is one integer from 0 up."""
-        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name, memory)
         num_actions = int(action_spec.maximum) + 1
         self._head = tf.keras.layers.Dense(
             num_actions,
@@ -156,8 +183,8 @@ class QNetwork(Headed):
         network_state: Any = (),
         training: bool = False,
     ) -> tuple[tf.Tensor, Any]:
-        """Returns the values and the (empty) state."""
-        encoded, squash = self.encode(observation)
+        """Returns the values and the state of the memory."""
+        encoded, squash, network_state = self.remember(observation, step_type, network_state)
         return squash.unflatten(self._head(encoded)), network_state
 
 
@@ -172,9 +199,10 @@ class ValueNetwork(Headed):
         conv_filters: Sequence[int] = (16, 32, 32),
         activation: str = "tanh",
         name: str = "ValueNetwork",
+        memory: recurrent.MemorySettings | None = None,
     ) -> None:
         """Builds the network."""
-        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name, memory)
         self._head = tf.keras.layers.Dense(
             1, kernel_initializer=tf.keras.initializers.Orthogonal(1.0, seed=seed - 1)
         )
@@ -186,8 +214,8 @@ class ValueNetwork(Headed):
         network_state: Any = (),
         training: bool = False,
     ) -> tuple[tf.Tensor, Any]:
-        """Returns the values and the (empty) state."""
-        encoded, squash = self.encode(observation)
+        """Returns the values and the state of the memory."""
+        encoded, squash, network_state = self.remember(observation, step_type, network_state)
         return squash.unflatten(tf.squeeze(self._head(encoded), -1)), network_state
 
 
@@ -208,9 +236,10 @@ class ActorNetwork(Headed):
         activation: str = "tanh",
         initial_std: float = 1.0,
         name: str = "ActorNetwork",
+        memory: recurrent.MemorySettings | None = None,
     ) -> None:
         """Builds the network; `action_spec` is one integer from 0 up, or a float vector."""
-        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name, memory)
         self._action_spec = action_spec
         self._is_discrete = tensor_spec.is_discrete(action_spec)
         size = int(action_spec.maximum) + 1 if self._is_discrete else int(action_spec.shape[0])
@@ -232,8 +261,8 @@ class ActorNetwork(Headed):
         network_state: Any = (),
         training: bool = False,
     ) -> tuple[tfp.distributions.Distribution, Any]:
-        """Returns the distribution and the (empty) state."""
-        encoded, squash = self.encode(observation)
+        """Returns the distribution and the state of the memory."""
+        encoded, squash, network_state = self.remember(observation, step_type, network_state)
         head = squash.unflatten(self._head(encoded))
         if self._is_discrete:
             return (
