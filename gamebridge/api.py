@@ -214,7 +214,7 @@ def train(
         )
         made = runs.Run(folder)
         # All that may refuse comes first: what is refused leaves no folder behind.
-        fitted = sittings.fit(agent_record, game, announce)
+        fitted = sittings.fit(agent_record, game, wrappers, announce)
         sitting = sittings.make_session(
             made, plan, agent_record, fitted, watch, is_seeded=seed is not None
         )
@@ -269,7 +269,7 @@ def resume(
         if not any((made.folder / "checkpoints").glob("step-*")):
             announce(f"{made.folder} has no checkpoint yet: training starts from step 0.")
         target = plan.run.steps if steps is None else steps
-        fitted = sittings.fit(agent_record, game, announce)
+        fitted = sittings.fit(agent_record, game, tables.planned_wrappers(plan), announce)
         sitting = sittings.make_session(made, plan, agent_record, fitted, watch)
         sittings.train(made, plan, fitted, sitting, target, announce)
     return made
@@ -358,7 +358,7 @@ def evaluate(
     with contextlib.closing(played_game):
         from gamebridge.training import fitting
 
-        fitted, _ = fitting.fit(agent_record, played_game)
+        fitted, _ = fitting.fit(agent_record, played_game, tables.planned_wrappers(plan))
         trained_specs.check(made, plan, fitted)
         learner = sittings.make_learner(agent_record, plan, fitted)
         step = sittings.restore_best(made, learner)

@@ -84,12 +84,16 @@ class Game(abc.ABC):
       num_restarts: how often a process that played some of its slots was lost and replaced.
       steps_per_s: how many steps make a second of the game's own time, so that a video
         plays as fast as the game; None where it has no time of its own.
+      preferences: (start, size) of the blocks of its action, one array of floats, of which only
+        the greatest number counts. A block's numbers are preferences for as many choices:
+        whoever explores draws one of them by these.
     """
 
     num_slots: int
     first_slot: int = 0
     can_hold: bool = True
     steps_per_s: float | None = None
+    preferences: tuple[tuple[int, int], ...] = ()
     name: str = "game"
 
     @property
@@ -199,6 +203,7 @@ class Wrapper(Game):
         self.num_slots = game.num_slots
         self.can_hold = game.can_hold
         self.steps_per_s = game.steps_per_s
+        self.preferences = game.preferences
         self.name = game.name
 
     @property

@@ -15,7 +15,7 @@ API_VERSION = 1
 _GAME_ID = re.compile(r"[a-z0-9_]+/[A-Za-z0-9_.:/<>-]+")
 _AGENT_ID = _COMMAND = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-Actions = Literal["discrete", "continuous"]
+Actions = Literal["discrete", "continuous", "branches", "hybrid"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +122,9 @@ class AgentNeeds:
     """What an agent can play.
 
     Attributes:
-      actions: the kinds of actions it can give: one integer out of a few ("discrete"),
-        one bounded array of floats ("continuous").
+      actions: the forms of action it can give: one integer out of a few ("discrete"), one
+        array of floats ("continuous"), a tuple of integers ("branches"), a tuple of integers
+        and arrays of floats ("hybrid"). Other games' actions are adapted to them.
     """
 
     actions: tuple[Actions, ...] = ("discrete", "continuous")

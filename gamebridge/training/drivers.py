@@ -19,7 +19,7 @@ from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from gamebridge import errors
 from gamebridge.contract import seeding
 from gamebridge.tf import environment as environments
-from gamebridge.training import learners
+from gamebridge.training import learners, preferences
 
 _ACT, _RESTART = 1, 2
 # What tf.debugging.check_numerics makes of the words that TF-Agents gives it.
@@ -132,11 +132,15 @@ class Driver(abc.ABC):
         # Nothing else holds this step back until the one before it was read, where the
         # action was drawn without a look at the observation.
         with tf.control_dependencies(tf.nest.flatten(time_step)):
-            return self.environment.step_rows(self._clipped(action))
+            return self.environment.step_rows(self._told(action))
 
-    def _clipped(self, action: Any) -> Any:
-        # Only what the game is told: a Gaussian's log-probability is that of the sample.
-        return environments.clip_action(action, self.environment.action_spec())
+    def _told(self, action: Any) -> Any:
+        """Returns what the game is told where the agent said `action`; in the graph."""
+        # Not what is learned from: a Gaussian's log-probability is that of the sample, and what
+        # preferences are worth is what all that may be drawn by them is worth.
+        told = environments.clip_action(action, self.environment.action_spec())
+        blocks = self.environment.game.preferences
+        return preferences.drawn(told, blocks, self._draw()) if blocks else told
 
     def _count(self, time_step: ts.TimeStep, played: tf.Tensor | None = None) -> None:
         """Counts the steps that `time_step` was the beginning of; in the graph.

@@ -2,40 +2,159 @@
 
 from __future__ import annotations
 
+import math
+
 from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import records, specs
-from gamebridge.wrappers import actions
+from gamebridge.wrappers import actions, choices, preferences
+from gamebridge.wrappers.settings import WrapperSettings
+
+# Odd, so that there is one in the middle: games rest at 0.
+_MOST_BINS, _LEAST_BINS = 11, 3
+# What no network has an output each for.
+_MOST_VALUES = 65_536
+
+_GIVES = {
+    "discrete": "one integer",
+    "continuous": "one array of floats",
+    "branches": "several integers",
+    "hybrid": "integers and floats",
+}
 
 
-def fit(record: records.AgentRecord, game: games.Game) -> tuple[games.Game, list[str]]:
+def fit(
+    record: records.AgentRecord, game: games.Game, wrappers: WrapperSettings | None = None
+) -> tuple[games.Game, list[str]]:
     """Returns the game as the agent can play it, and a line for each thing that was done.
 
+    An action that the agent cannot give is adapted: choices become preferences for agents that
+    give floats, and several choices, or floats cut into values, become one choice for agents
+    that give one.
+
+    Args:
+      record: the agent.
+      game: any game.
+      wrappers: how floats are cut into values; by default the settings' defaults.
+
     Raises:
-      FitError: the agent cannot give the game's actions.
+      FitError: they cannot be joined.
     """
+    wrappers = wrappers or WrapperSettings()
     fitted, notes = actions.canonical(game)
-    spec = fitted.action_spec()
-    if _kind(spec) not in record.needs.actions:
-        wants = " or ".join(
-            {"discrete": "one integer", "continuous": "one array of floats"}[kind]
-            for kind in record.needs.actions
-        )
-        leaves = ", ".join(
-            f"{path or 'the action'}: {leaf}" for path, leaf in specs.named_leaves(spec)
-        )
+    form = actions.form(fitted.action_spec())
+    if form is None:
         raise errors.FitError(
-            f"{record.id} cannot play {game.name}: it gives {wants}, and the game takes "
-            f"{leaves}. Choose another agent (`gamebridge agents`)."
+            f"{record.id} cannot play {game.name}: its action has {_unknown(game.action_spec())}. "
+            "Agents give integers with bounds and floats: give the game's action spec a minimum "
+            "and a maximum."
         )
+    _check_values(record, fitted)
+    _check_masks(record, fitted)
+    if form not in record.needs.actions:
+        fitted, note = _adapted(record, fitted, form, wrappers)
+        notes.append(note)
     return fitted, notes
 
 
-def _kind(spec: specs.Spec) -> str:
-    if not isinstance(spec, specs.ArraySpec):
-        return "nested"
-    if spec.num_values is not None and spec.minimum == 0:
-        return "discrete"
-    if spec.dtype.kind == "f" and len(spec.shape) == 1 and spec.shape[0] > 0:
-        return "continuous"
-    return "other"
+def _adapted(
+    record: records.AgentRecord, game: games.Game, form: records.Actions, wrappers: WrapperSettings
+) -> tuple[games.Game, str]:
+    """Returns the game with an action that the agent gives, and the line that says so."""
+    gives = record.needs.actions
+    spec = game.action_spec()
+    sizes = choices.sizes(spec)
+    floats = [part for part in actions.parts(spec) if not part.is_discrete]
+    num_floats = sum(part.shape[0] for part in floats)
+    is_bounded = all(part.is_bounded for part in floats)
+    bins = wrappers.action_bins or _bins(sizes, num_floats, wrappers.max_actions)
+    num_combinations = math.prod(sizes) * bins**num_floats
+    if "discrete" in gives and not floats and num_combinations <= wrappers.max_actions:
+        return _combined(game)
+    if "continuous" in gives and sizes and is_bounded:
+        return _preferred(game)
+    if "discrete" in gives and is_bounded and num_combinations <= wrappers.max_actions:
+        return _combined(choices.Binned(game, bins), bins)
+    if "branches" in gives and floats and is_bounded:
+        binned = choices.Binned(game, bins)
+        count = len(choices.sizes(binned.action_spec()))
+        return binned, f"action: each float is one of {bins} values, {count} choices in all"
+    raise errors.FitError(
+        f"{record.id} cannot play {game.name}: it gives "
+        f"{' or '.join(_GIVES[one] for one in gives)}, and the game takes {actions.shown(spec)}"
+        f"{_obstacle(gives, is_bounded, num_combinations, wrappers)}. Choose another agent "
+        "(`gamebridge agents`)."
+    )
+
+
+def _combined(game: games.Game, bins: int = 0) -> tuple[games.Game, str]:
+    combined = choices.Combined(game)
+    factors = choices.sizes(game.action_spec())
+    values = f"each float is one of {bins} values" if bins else "all choices are made together"
+    product = " x ".join(map(str, factors))
+    return combined, f"action: {values}, one integer for each of {product} combinations"
+
+
+def _preferred(game: games.Game) -> tuple[games.Game, str]:
+    wrapper = preferences.Preferences(game)
+    blocks = " and ".join(str(size) for _, size in wrapper.preferences)
+    return wrapper, (
+        f"action: floats say how much each of {blocks} values is preferred; training draws one by "
+        "them, evaluation takes the greatest"
+    )
+
+
+def _bins(sizes: list[int], num_floats: int, max_actions: int) -> int:
+    """Returns how many values a float gets, so that all combinations are few enough."""
+    room = max_actions / math.prod(sizes)
+    for bins in range(_MOST_BINS, _LEAST_BINS, -2):
+        if bins**num_floats <= room:
+            return bins
+    return _LEAST_BINS
+
+
+def _obstacle(
+    gives: tuple[records.Actions, ...],
+    is_bounded: bool,
+    num_combinations: int,
+    wrappers: WrapperSettings,
+) -> str:
+    if not is_bounded:
+        return ", whose floats have no bounds to be cut into values between"
+    if "discrete" in gives and num_combinations > wrappers.max_actions:
+        return (
+            f", which makes {num_combinations:,} combinations; wrappers.max_actions allows "
+            f"{wrappers.max_actions:,}"
+        )
+    return ""
+
+
+def _unknown(spec: specs.Spec) -> str:
+    for path, leaf in specs.named_leaves(spec):
+        if not actions.is_known(leaf):
+            return f"{path + ': ' if path else ''}{leaf}"
+    return "no parts"
+
+
+def _check_values(record: records.AgentRecord, game: games.Game) -> None:
+    most = max(choices.sizes(game.action_spec()), default=0)
+    if most > _MOST_VALUES:
+        raise errors.FitError(
+            f"{record.id} cannot play {game.name}: it takes one integer out of {most:,}, and "
+            f"agents choose among at most {_MOST_VALUES:,}. Offer it as several smaller ones."
+        )
+
+
+def _check_masks(record: records.AgentRecord, game: games.Game) -> None:
+    masks = choices.mask_specs(game.observation_spec())
+    if masks is None:
+        return
+    sizes = choices.sizes(game.action_spec())
+    if [mask.shape for mask in masks] != [(size,) for size in sizes] or not all(
+        mask.is_discrete for mask in masks
+    ):
+        raise errors.FitError(
+            f"{record.id} cannot play {game.name}: its action_mask is "
+            f"{', '.join(map(str, masks)) or 'empty'}, and its choices have {sizes} values. Give "
+            "it one bool array a choice, True where allowed, or name it otherwise."
+        )

@@ -128,7 +128,7 @@ class OffPolicyDriver(drivers.Driver):
         """Steps the environment, and trains while it plays where that has been paid for."""
 
         def both() -> Any:
-            with tf.control_dependencies([self.environment.begin_step(self._clipped(action))]):
+            with tf.control_dependencies([self.environment.begin_step(self._told(action))]):
                 trained = self._train(trainings, metrics)
             with tf.control_dependencies(tf.nest.flatten(trained)):
                 return (self.environment.end_step(), *trained)

@@ -19,7 +19,6 @@ from gamebridge.contract import records, specs
 from gamebridge.contract.specs import Array
 from gamebridge.evaluation import rollout
 from gamebridge.training import fitting, runs, sittings, tables, trained_specs
-from gamebridge.wrappers import actions
 
 
 class TrainedPolicy(contract.Policy):
@@ -48,7 +47,8 @@ class TrainedPolicy(contract.Policy):
         plan = run.plan()
         _check_wrappers(run, plan)
         self._observation_spec, self._action_spec = trained_specs.read(run)
-        fitted, _ = fitting.fit(agent, self._echo(1))
+        self._agent, self._wrappers = agent, tables.planned_wrappers(plan)
+        fitted = self._fit(self._echo(1))
         learner = sittings.make_learner(agent, plan, fitted)
         if tf.nest.flatten(learner.policy.policy_state_spec):
             raise errors.ConfigError(
@@ -86,7 +86,8 @@ class TrainedPolicy(contract.Policy):
             count = len(specs.leaves(observation)[0])
             room = 1 << max(0, count - 1).bit_length()
             if room not in self._desks:
-                self._desks[room] = _Desk(self._echo(room))
+                echo = self._echo(room)
+                self._desks[room] = _Desk(echo, self._fit(echo))
             return self._desks[room].act(self._policy, observation, count)
 
     def close(self) -> None:
@@ -95,6 +96,9 @@ class TrainedPolicy(contract.Policy):
             self._learner = self._policy = None
             self._desks.clear()
 
+    def _fit(self, echo: _Echo) -> contract.Game:
+        return fitting.fit(self._agent, echo, self._wrappers)[0]
+
     def _echo(self, num_slots: int) -> _Echo:
         return _Echo(self._observation_spec, self._action_spec, num_slots)
 
@@ -102,19 +106,16 @@ class TrainedPolicy(contract.Policy):
 class _Desk:
     """Room for so many agents, and the way from the policy's actions to the game's."""
 
-    def __init__(self, echo: _Echo) -> None:
-        self._echo = echo
-        self._fitted, _ = actions.canonical(echo)
-        self._time_step = games.new_time_step(echo.observation_spec(), echo.num_slots)
-        self._time_step.step_type[:] = games.MID
+    def __init__(self, echo: _Echo, fitted: contract.Game) -> None:
+        self._echo, self._fitted = echo, fitted
 
     def act(self, policy: rollout.GraphPolicy, observation: Any, count: int) -> Any:
         def fill(room: Array, rows: Array) -> None:
             room[:count] = rows
 
-        specs.map_leaves(fill, self._time_step.observation, observation)
+        specs.map_leaves(fill, self._echo.time_step.observation, observation)
         # What is said of the rows beyond `count` goes nowhere.
-        action, _ = policy(self._time_step, ())
+        action, _ = policy(self._fitted.reset(), ())
         self._fitted.step(action)
         return specs.map_leaves(lambda leaf: np.array(leaf[:count]), self._echo.action)
 
@@ -123,6 +124,7 @@ class _Echo(contract.Game):
     """A game that has the specs of a run, and keeps the action that it is given.
 
     Attributes:
+      time_step: what it says to everything.
       action: the newest one.
     """
 
@@ -132,7 +134,8 @@ class _Echo(contract.Game):
         self.num_slots = num_slots
         self.name = "a trained run"
         self._observation_spec, self._action_spec = observation_spec, action_spec
-        self._time_step = games.new_time_step((), num_slots)
+        self.time_step = games.new_time_step(observation_spec, num_slots)
+        self.time_step.step_type[:] = games.MID
         self.action: Any = None
 
     def observation_spec(self) -> specs.Spec:
@@ -142,11 +145,11 @@ class _Echo(contract.Game):
         return self._action_spec
 
     def reset(self, seeds: Array | None = None, slots: Array | None = None) -> games.TimeStep:
-        return self._time_step
+        return self.time_step
 
     def step(self, action: specs.Nest, active: Array | None = None) -> games.TimeStep:
         self.action = action
-        return self._time_step
+        return self.time_step
 
     def close(self) -> None:
         pass

@@ -17,15 +17,19 @@ from gamebridge.contract import records, seeding
 from gamebridge.tf import environment
 from gamebridge.training import checkpoints, fitting, runs, session, tables, trained_specs
 from gamebridge.wrappers import episodes
+from gamebridge.wrappers.settings import WrapperSettings
 
 _LOG = logging.getLogger(__name__)
 
 
 def fit(
-    agent_record: records.AgentRecord, game: games.Game, announce: Callable[[str], None]
+    agent_record: records.AgentRecord,
+    game: games.Game,
+    wrappers: WrapperSettings,
+    announce: Callable[[str], None],
 ) -> games.Game:
     """Returns the game as the agent can play it, and tells what was done; see `fitting`."""
-    fitted, notes = fitting.fit(agent_record, game)
+    fitted, notes = fitting.fit(agent_record, game, wrappers)
     for note in notes:
         announce(note)
     return fitted

@@ -106,8 +106,8 @@ def _load(run: Run) -> dict[str, Any]:
 
 
 def _own(game: games.Game) -> games.Game:
-    """Returns the game without what makes its actions canonical."""
-    while isinstance(game, (actions.FromZero, actions.FlatBox)):
+    """Returns the game without what adapts its actions to an agent."""
+    while isinstance(game, actions.Adaptor):
         game = game.game
     return game
 
@@ -116,8 +116,8 @@ def _texts(game: games.Game) -> dict[str, str]:
     """Each leaf as a text."""
     texts = {}
     for what, spec in (
-        ("observation", without_bounds(game.observation_spec())),
-        ("action", actions.canonical(game)[0].action_spec()),
+        ("observation", without_bounds(_own(game).observation_spec())),
+        ("action", actions.canonical(_own(game))[0].action_spec()),
     ):
         for path, leaf in specs.named_leaves(spec):
             texts["/".join(part for part in (what, path) if part)] = str(leaf)

@@ -8,6 +8,7 @@ from typing import Literal
 # More than any network sees; a slip of the finger must not allocate gigabytes.
 _MOST_PIXELS = 4096
 _MOST_FRAMES = 64
+_MOST_ACTIONS = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +66,17 @@ class WrapperSettings:
       guard: what happens to values that break the game's own spec. "refuse" stops with
         the first one named; "clip" puts values that are out of bounds back into them,
         and still refuses NaN; "off" looks at nothing.
+      action_bins: how many values of each number of an action there are for an agent that
+        chooses among a few; None for as many as `max_actions` allows, 3 to 11.
+      max_actions: how many combinations of choices may become one choice.
     """
 
     images: ImageSettings | None = None
     action_repeat: int = 1
     episode_limit: int | None = None
     guard: Literal["refuse", "clip", "off"] = "refuse"
+    action_bins: int | None = None
+    max_actions: int = 4096
 
     def __post_init__(self) -> None:
         """Checks the numbers and words.
@@ -81,6 +87,9 @@ class WrapperSettings:
         _check_whole("action_repeat", self.action_repeat, 1)
         if self.episode_limit is not None:
             _check_whole("episode_limit", self.episode_limit, 1)
+        if self.action_bins is not None:
+            _check_whole("action_bins", self.action_bins, 2, 1024)
+        _check_whole("max_actions", self.max_actions, 2, _MOST_ACTIONS)
         if self.guard not in ("refuse", "clip", "off"):
             raise ValueError(f"guard is {self.guard!r}: expected 'refuse', 'clip' or 'off'.")
 

@@ -49,11 +49,12 @@ def heard(spec, action):
         specs.discrete(4, dtype=np.int32),
         specs.box((2,), -1.0, 1.0),
         specs.box((2,)),
-        specs.box((2,), 0, 3, dtype=np.int64),
         specs.box((), dtype=np.int64),
-        specs.box((3,), 0, 1, dtype=np.bool_),
-        {"gas": specs.box((1,), 0.0, 1.0)},
-        (specs.discrete(2, start=1),),
+        specs.box((0,), 0, 3, dtype=np.int64),
+        (specs.discrete(2), specs.discrete(3)),
+        (specs.discrete(2), specs.box((1,), -1.0, 1.0)),
+        {"gas": specs.box((1,), 0.0, 1.0), "gear": specs.box((), dtype=np.int64)},
+        (),
     ],
 )
 def test_what_agents_know_and_what_cannot_be_helped_stays(spec):
@@ -147,9 +148,112 @@ def test_active_is_handed_on():
     assert listener.active is active
 
 
-def test_wrappers_refuse_actions_they_are_not_for():
-    nested = Listener({"a": specs.box((1,))})
-    with pytest.raises(TypeError, match=r"the action is a dict of arrays; expected one array\."):
-        actions.FlatBox(nested)
-    with pytest.raises(TypeError, match=r"the action is float32 \[1\]; expected a bounded integer"):
-        actions.FromZero(Listener(specs.box((1,))))
+_THREE = specs.discrete(3, dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("spec", "offered", "action", "taken"),
+    [
+        (
+            specs.box((2,), [0, -1], [2, 1], dtype=np.int16),
+            (_THREE, _THREE),
+            ([0, 2], [0, 1]),
+            [[0, -1], [2, 0]],
+        ),
+        (
+            specs.box((2, 1), 1, [[2], [3]], dtype=np.int32),
+            (specs.discrete(2, dtype=np.int32), specs.discrete(3, dtype=np.int32)),
+            ([0, 1], [2, 1]),
+            [[[1], [3]], [[2], [2]]],
+        ),
+        (
+            specs.box((2,), dtype=np.bool_),
+            (specs.discrete(2), specs.discrete(2)),
+            ([0, 1], [1, 1]),
+            [[False, True], [True, True]],
+        ),
+        (specs.box((), dtype=np.bool_), specs.discrete(2), [0, 1], [False, True]),
+        ((specs.discrete(2, start=1),), specs.discrete(2), [0, 1], ([1, 2],)),
+        ({"a": specs.box((1,), 0.0, 1.0)}, specs.box((1,), -1.0, 1.0), [[0], [1]], [[0.5], [1]]),
+        (specs.box((1,), 0, 4, dtype=np.uint8), specs.discrete(5), [0, 4], [[0], [4]]),
+        (
+            (specs.box((1,), 0.0, 4.0), specs.box((), -1.0, 1.0, dtype=np.float64)),
+            specs.box((2,), -1.0, 1.0),
+            [[0, 0.5], [1, -2]],
+            ([[2], [4]], [0.5, -1]),
+        ),
+        (
+            (specs.box((1,), 0.0, 4.0), specs.box((2,))),
+            specs.box((3,), [-1, -np.inf, -np.inf], [1, np.inf, np.inf]),
+            [[0, 7, 8], [1, -2, 0]],
+            ([[2], [4]], [[7, 8], [-2, 0]]),
+        ),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_structured_actions_become_one_part_or_a_tuple_of_parts(spec, offered, action, taken):
+    game, (line,) = actions.canonical(Listener(spec))
+    assert game.action_spec() == offered
+    assert " is offered as " in line
+    told = specs.map_leaves(lambda part, rows: np.asarray(rows, part.dtype), offered, action)
+    got = specs.leaves(heard(spec, told))
+    expected = taken if isinstance(taken, (dict, tuple)) else (taken,)
+    for leaf, values, wanted in zip(got, specs.leaves(expected), specs.leaves(spec), strict=True):
+        np.testing.assert_array_equal(leaf, values)
+        assert leaf.dtype == wanted.dtype
+
+
+def test_a_nest_has_a_part_for_each_integer_and_one_for_its_floats():
+    spec = {
+        "turn": specs.box((2,), 0.0, 2.0),
+        "gears": specs.box((2,), 1, [2, 4], dtype=np.int64),
+        "jump": (specs.discrete(2), specs.box((), dtype=np.bool_)),
+    }
+    game, lines = actions.canonical(Listener(spec))
+    assert game.action_spec() == (
+        specs.discrete(2),
+        specs.discrete(4),
+        specs.discrete(2),
+        specs.discrete(2),
+        specs.box((2,), -1.0, 1.0),
+    )
+    assert lines == [
+        "action: {gears: int64 [2] in [1, [2,4]], jump/0: int64 [] in [0, 1], jump/1: bool [], "
+        "turn: float32 [2] in [0, 2]} is offered as {0: int64 [] in [0, 1], 1: int64 [] in [0, 3], "
+        "2: int64 [] in [0, 1], 3: int64 [] in [0, 1], 4: float32 [2] in [-1, 1]}"
+    ]
+    both = np.array([0, 1])
+    action = heard(spec, (both, np.array([3, 1]), both, 1 - both, np.array([[-1, 0], [1, 0.5]])))
+    np.testing.assert_array_equal(action["gears"], [[1, 4], [2, 2]])
+    np.testing.assert_array_equal(action["jump"][0], [0, 1])
+    np.testing.assert_array_equal(action["jump"][1], [True, False])
+    np.testing.assert_array_equal(action["turn"], [[0, 1], [2, 1.5]])
+
+
+def test_the_wrapper_refuses_actions_it_is_not_for():
+    nested = {"gas": specs.box((1,)), "gear": specs.box((), dtype=np.int64)}
+    with pytest.raises(TypeError, match=r"gear is int64 \[\]; expected bounded integers or floats"):
+        actions.Canonical(Listener(nested))
+
+
+@pytest.mark.parametrize(
+    ("spec", "form"),
+    [
+        (specs.discrete(3), "discrete"),
+        (specs.discrete(3, start=1), None),
+        (specs.box((2,)), "continuous"),
+        (specs.box((2, 2)), None),
+        (specs.box((), dtype=np.bool_), None),
+        ((specs.discrete(3), specs.discrete(2)), "branches"),
+        ((specs.discrete(3), specs.box((2,))), "hybrid"),
+        ((specs.box((1,)), specs.box((2,))), None),
+        ((specs.box((1,)), specs.discrete(2)), None),
+        ((specs.discrete(3), (specs.discrete(2),)), None),
+        ((specs.discrete(3), specs.discrete(2, start=1)), None),
+        ((specs.discrete(3),), None),
+        ({"a": specs.discrete(3), "b": specs.discrete(3)}, None),
+    ],
+    ids=str,
+)
+def test_forms(spec, form):
+    assert actions.form(spec) == form
