@@ -254,6 +254,9 @@ def test_an_unexpected_error_is_one_line_with_its_traceback_in_a_file(
 
     monkeypatch.setattr(opening, "discover", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old = tmp_path / "gamebridge-traceback-old.txt"
+    old.touch()
+    os.utime(old, (0, 0))  # who was to read it has done so long ago
     assert cli.main(["games"]) == 1
     (file,) = tmp_path.glob("gamebridge-traceback-*.txt")
     assert capsys.readouterr().err == (

@@ -29,6 +29,7 @@ from gamebridge.cli.terminal import Terminal
 
 # The base of all that the parser says of a command line, wherever this typer keeps it.
 _UsageError = cast(type[Exception], typer.BadParameter.__base__)
+_TRACEBACK = "gamebridge-traceback-"
 
 app = typer.Typer(
     name="gamebridge",
@@ -159,9 +160,12 @@ def _internal(error: BaseException, terminal: Terminal) -> str:
     try:
         import tempfile
 
+        from gamebridge.supervision import scratch
+
+        scratch.sweep(_TRACEBACK)
         with tempfile.NamedTemporaryFile(
             "w",
-            prefix="gamebridge-traceback-",
+            prefix=_TRACEBACK,
             suffix=".txt",
             delete=False,
             encoding="utf-8",

@@ -62,7 +62,7 @@ class Budget:
         when = f" ({', '.join(ages)} s ago)" if ages else ""
         times = "once" if self.num_restarts == 1 else f"{self.num_restarts} times"
         return (
-            f"It was replaced {times}{when}; allowed are {settings.max_restarts} times in all and "
+            f"It was replaced {times}{when}; the limit is {settings.max_restarts} in all and "
             f"{settings.window_restarts} within {settings.window_s:g} s. Mend the cause, or raise "
             f"supervision.{name} (supervision.max_restarts=-1 for no limit)."
         )

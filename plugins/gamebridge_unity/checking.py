@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import pathlib
-import tempfile
 import time
 
 from gamebridge import errors
+from gamebridge.supervision import scratch
 from gamebridge_unity import behaviors, builds, channels, client, diagnosis, displays, players
 
 _SEED = 0
@@ -69,7 +68,7 @@ def check(
     """
     label = f"unity/{build.name}"
     with contextlib.ExitStack() as opened:
-        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="gamebridge-check-"))
+        folder = opened.enter_context(scratch.Scratch("gamebridge-check-"))
         display = opened.enter_context(displays.Display()) if graphics == "virtual" else None
         connection = client.Client(label, channels=channels.Channels())
         opened.callback(connection.close)
@@ -79,7 +78,7 @@ def check(
             port=connection.port,
             graphics=graphics,
             display=display,
-            log_folder=pathlib.Path(folder),
+            log_folder=folder,
         )
         opened.callback(player.end, _GRACE_S)
         opened.callback(connection.say_goodbye)

@@ -15,7 +15,6 @@ import select
 import shutil
 import signal
 import struct
-import tempfile
 import time
 import types
 
@@ -23,7 +22,7 @@ import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge.supervision import children, logs
+from gamebridge.supervision import children, logs, scratch
 
 DEPTH = 24
 _SCREEN_FILE = "Xvfb_screen0"
@@ -66,9 +65,7 @@ class Display:
             raise errors.PlayerError(_MISSING)
         with contextlib.ExitStack() as opened:
             # Only this user may enter it: the screen and the cookie are in it.
-            folder = pathlib.Path(
-                opened.enter_context(tempfile.TemporaryDirectory(prefix="gamebridge-display-"))
-            )
+            folder = opened.enter_context(scratch.Scratch("gamebridge-display-"))
             log = logs.Log()
             opened.callback(log.close)
             cookie = _write_cookie(folder / "cookie")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-import shutil
-import tempfile
 import threading
 from collections.abc import Sequence
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
+from gamebridge.supervision import scratch
 from gamebridge_unity import builds, displays, players
 from gamebridge_unity.settings import Graphics
 
@@ -38,8 +37,8 @@ class Launcher:
           build: what is run; None for an editor, which is not ours to start.
           args: beside those of the build.
           graphics: "virtual" draws on a display that is started for it.
-          log_folder: for the logs of players; "" makes one, which goes with the launcher
-            unless a player was lost.
+          log_folder: for the logs of players; "" makes one, which goes with the launcher,
+            or after a week if a player was lost.
           size: width and height of virtual displays, in pixels.
           is_seen: whether windows will be looked at: each player has a display of its own
             then, where they would lie upon each other.
@@ -49,9 +48,9 @@ class Launcher:
         self._args = tuple(args)
         self._size = size
         self._is_seen = is_seen
-        self._is_ours = not log_folder
         self._num_started = 0
-        self._folder = pathlib.Path(log_folder or tempfile.mkdtemp(prefix="gamebridge-unity-"))
+        self._scratch = None if log_folder else scratch.Scratch("gamebridge-unity-")
+        self._folder = pathlib.Path(log_folder) if self._scratch is None else self._scratch.path
         self._displays: dict[int, displays.Display] = {}
         self._lock = threading.Lock()
         self._is_closed = False
@@ -97,8 +96,12 @@ class Launcher:
             for display in self._displays.values():
                 display.close()
             self._displays.clear()
-        if self._is_ours and not keeps_logs:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._scratch is None:
+            return
+        if keeps_logs:
+            self._scratch.keep()
+        else:
+            self._scratch.remove()
 
     def _display(self, index: int) -> displays.Display:
         """Returns the display of a player, started anew where it has ended."""

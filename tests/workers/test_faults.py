@@ -356,7 +356,7 @@ def test_the_default_budget_stops_after_three_within_its_window(impatient):
         assert message.startswith("At step ")
         assert ") was killed by SIGKILL. It was replaced" in message
         assert "It was replaced 3 times (" in message
-        assert " s ago); allowed are 10 times in all and 3 within 600 s." in message
+        assert " s ago); the limit is 10 in all and 3 within 600 s." in message
         assert "raise supervision.window_restarts (supervision.max_restarts=-1" in message
         assert message.endswith("It wrote last: the last words | without a newline")
         with pytest.raises(ValueError, match="is closed"):

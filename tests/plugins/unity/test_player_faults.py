@@ -30,6 +30,7 @@ from gamebridge import errors
 from gamebridge.contract import FIRST, LAST
 from gamebridge.supervision import budget, launching
 from gamebridge.testing import playing
+from gamebridge_unity import launcher
 
 # What is promised beside the limits that are set.
 SEEN_S = 2.0
@@ -225,7 +226,7 @@ def test_a_crash_loop_ends_in_one_error_that_says_all(no_backoff):
             game.step(next(games.actions(game)))
     message = str(raised.value)
     assert re.match(r"unity/basic, step \d+: was killed by SIGKILL\. Likely cause: ", message)
-    assert re.search(r"It was replaced 2 times \(.* s ago\); allowed are 2 times in all", message)
+    assert re.search(r"It was replaced 2 times \(.* s ago\); the limit is 2 in all and", message)
     assert "raise supervision.max_restarts" in message
     assert "It wrote last: " in message and "Fault: kill9" in message
 
@@ -527,13 +528,19 @@ def test_a_main_that_ends_without_close_leaves_no_player(tmp_path, ending, code)
             """
         )
     )
-    done = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment
+    )
     pids = [int(word) for word in done.stdout.readline().split()]
     began_s = time.monotonic()
     assert done.wait(timeout=20) == code
     assert time.monotonic() - began_s < 7.0
     assert len(pids) == 1 and games.gone_within(pids, 2.0)
     done.stdout.close()
+    # What a killed one could not remove goes when the next one starts.
+    launcher.Launcher(None, (), "none", "", (64, 48), is_seen=False).close(False)
+    assert not list(tmp_path.glob("gamebridge-unity-*"))
 
 
 def test_a_game_that_nobody_closes_ends_with_its_last_reference():
