@@ -163,6 +163,7 @@ def train(
     found = opening.discover()
     located, agent_record = found.locate_game(game_id), found.find_agent(agent)
     game_record = located.record
+    tables.check_defaults(game_record, agent_record)
     given = tables.checked(settings or {}, source)
     if num_slots is None:
         own = opening.num_slots_of(game_record, given["game"], source)

@@ -10,7 +10,6 @@ from gamebridge import errors
 
 if TYPE_CHECKING:
     from gamebridge import config
-    from gamebridge.contract import records
     from gamebridge.host import Host
     from gamebridge.training.runs import RunSettings
 
@@ -118,13 +117,15 @@ def check(request: TrainRequest, host: Host) -> None:
     from gamebridge import config, environments
     from gamebridge.supervision import settings as supervision_settings
     from gamebridge.training import settings as training_settings
+    from gamebridge.training import tables
     from gamebridge.workers import settings as worker_settings
     from gamebridge.wrappers import settings as wrapper_settings
 
     game, agent = host.find_game(request.run.game), host.find_agent(request.run.agent)
+    tables.check_defaults(game, agent)
     wrappers = config.merge(game.wrappers, request.settings.get("wrappers", {}))
     training = config.merge(game.training, request.settings.get("training", {}))
-    tables: tuple[tuple[str, Any, type[Any]], ...] = (
+    given: tuple[tuple[str, Any, type[Any]], ...] = (
         ("game", request.settings.get("game", {}), game.settings),
         ("wrappers", wrappers, wrapper_settings.WrapperSettings),
         ("training", training, training_settings.TrainingSettings),
@@ -135,27 +136,10 @@ def check(request: TrainRequest, host: Host) -> None:
             supervision_settings.SupervisionSettings,
         ),
     )
-    for name, table, schema in tables:
+    for name, table, schema in given:
         config.convert(table, schema, path=name, source=request.source)
     workers = request.settings.get("workers", {})
     if workers.get("count") != 0:
         environments.python_for(game, workers.get("python", ""))
-    _check_agent(request, game, agent)
-
-
-def _check_agent(
-    request: TrainRequest, game: records.GameRecord, agent: records.AgentRecord
-) -> None:
-    from gamebridge import config
-
-    # Which preset is taken is known when the game is made: one that suits is enough here.
-    refusals = []
-    for preset in (*agent.presets.values(), {}):
-        chosen = config.merge(preset, game.presets.get(agent.id, {}))
-        chosen = config.merge(chosen, request.settings.get("agent", {}))
-        try:
-            config.convert(chosen, agent.settings, path="agent", source=request.source)
-            return
-        except errors.ConfigError as error:
-            refusals.append(error)
-    raise refusals[-1]
+    chosen = config.merge(game.presets.get(agent.id, {}), request.settings.get("agent", {}))
+    tables.check_agent(agent, chosen, "agent", request.source)

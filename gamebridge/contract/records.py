@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gamebridge.contract import game, policies
 from gamebridge.supervision.settings import SupervisionSettings
+
+if TYPE_CHECKING:
+    from gamebridge import config
 
 API_VERSION = 1
 
@@ -72,6 +75,8 @@ class GameRecord:
         where it cannot share this one's packages; "" for this one.
       requirements: what `gamebridge env create` installs for it in an environment of its
         own, as pip takes it, such as ("gymnasium==1.4.0", "numpy>=2").
+      source: the file that wrappers, presets and training were read from, so that an error
+        names its line; None where they are the plugin's own.
     """
 
     id: str
@@ -85,6 +90,7 @@ class GameRecord:
     is_scene: bool = False
     python: str = ""
     requirements: tuple[str, ...] = ()
+    source: config.Source | None = None
 
     def __post_init__(self) -> None:
         """Checks what can be checked without making the game.

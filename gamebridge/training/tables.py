@@ -23,8 +23,45 @@ def wrapper_settings(
     record: records.GameRecord, wrappers: Mapping[str, Any], source: config.Source | None
 ) -> WrapperSettings:
     """Returns those that the game's record asks for, overruled by `wrappers`."""
+    config.convert(record.wrappers, WrapperSettings, path="wrappers", source=record.source)
     values = config.merge(record.wrappers, wrappers)
     return config.convert(values, WrapperSettings, path="wrappers", source=source)
+
+
+def check_defaults(game_record: records.GameRecord, agent_record: records.AgentRecord) -> None:
+    """Refuses what a game's record asks for and nothing takes, where that was written.
+
+    Raises:
+      ConfigError: names the place.
+    """
+    source = game_record.source
+    wrapper_settings(game_record, {}, source)
+    training_settings(game_record.training, source)
+    preset = game_record.presets.get(agent_record.id, {})
+    check_agent(agent_record, preset, f"presets.{agent_record.id}", source)
+
+
+def check_agent(
+    agent_record: records.AgentRecord,
+    values: Mapping[str, Any],
+    path: str,
+    source: config.Source | None,
+) -> None:
+    """Refuses settings that suit the agent with none of its own presets.
+
+    Raises:
+      ConfigError: says what is wrong with them without a preset.
+    """
+    # Which preset is taken is known when the game is made: one that suits is enough here.
+    refusals = []
+    for preset in (*agent_record.presets.values(), {}):
+        chosen = config.merge(preset, values)
+        try:
+            config.convert(chosen, agent_record.settings, path=path, source=source)
+            return
+        except errors.ConfigError as error:
+            refusals.append(error)
+    raise refusals[-1]
 
 
 def planned_wrappers(plan: Plan) -> WrapperSettings:

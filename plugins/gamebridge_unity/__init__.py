@@ -76,6 +76,7 @@ def _record(build: builds.Build) -> GameRecord:
         training=build.training,
         num_slots=functools.partial(_slots, build),
         is_scene=True,
+        source=build.source,
     )
 
 

@@ -39,12 +39,14 @@ class Build(descriptions.Description):
       folder: where it lies.
       executable: its file for this platform.
       is_own: whether it came with this plugin.
+      source: its build.toml; None where it has none.
     """
 
     name: str
     folder: pathlib.Path
     executable: pathlib.Path
     is_own: bool = False
+    source: config.Source | None = None
 
     def command(self) -> list[str]:
         """Returns what starts it, without arguments.
@@ -163,6 +165,7 @@ def load(folder: pathlib.Path) -> Build:
         folder=folder,
         executable=executable,
         is_own=folder.parent == OWN_FOLDER,
+        source=source,
         **vars(description),
     )
 

@@ -10,7 +10,8 @@ import sys
 import pytest
 
 import gamebridge_unity
-from gamebridge import errors
+from gamebridge import errors, opening
+from gamebridge.cli import requests
 from gamebridge.contract import GameFamily, GameRequest
 from gamebridge_unity import builds, settings
 
@@ -108,3 +109,27 @@ def test_hooks_import_nothing_heavy():
 def test_the_plugin_ships_its_build():
     folder = pathlib.Path(gamebridge_unity.__file__).parent / "builds" / "racing"
     assert (folder / "build.toml").is_file() and (folder / "racing.x86_64").is_file()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[presets.ppo]\ngama = 1.0\n", "2: unknown key 'presets.ppo.gama'. Did you mean 'gamma'"),
+        ("[presets.ppo]\ngamma = 2.0\n", "2: 'presets.ppo.gamma': gamma is 2.0; expected 0 to 1"),
+        ("agents = 2\n[training]\nkeep_checkpoints = 0\n", "3: 'training.keep_checkpoints': "),
+        ("[wrappers]\ngaurd = 'off'\n", "2: unknown key 'wrappers.gaurd'. Did you mean 'guard'"),
+    ],
+)
+def test_defaults_that_nothing_takes_are_told_with_their_line_before_anything_starts(
+    tmp_path, text, said
+):
+    build = _add(tmp_path / "unity_builds", text)
+    request = requests.read({"game": "unity/town"})
+    with pytest.raises(errors.ConfigError) as caught:
+        requests.check(request, opening.discover())
+    assert str(caught.value).startswith(f"{build}/build.toml:{said}")
+
+
+def test_a_preset_is_that_of_an_agent_of_its_name(tmp_path):
+    _add(tmp_path / "unity_builds", "[presets.none-of-ours]\ngama = 1.0\n")
+    requests.check(requests.read({"game": "unity/town"}), opening.discover())
