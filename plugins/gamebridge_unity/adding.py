@@ -65,7 +65,11 @@ def add(
     into = into or default_folder()
     name = name or _name_of(source)
     builds.check_name(name, "Give another --name.")
-    if (into / name).exists():
+    if (builds.OWN_FOLDER / name).exists():
+        raise errors.ConfigError(
+            f"unity/{name} comes with gamebridge, and would be hidden. Give another --name."
+        )
+    if os.path.lexists(into / name):
         raise errors.ConfigError(
             f"{into / name} is there already. Remove it first, or give another --name."
         )
@@ -85,7 +89,7 @@ def add(
         renamed = place / "build" / name
         renamed.parent.mkdir()
         root.rename(renamed)
-        program = builds.load(renamed).executable
+        program = _load(renamed, source).executable
         trouble = executables.head_trouble(program) if program.is_file() else "is not in it."
         if trouble:
             raise errors.ConfigError(f"{source}: the executable {program.name} {trouble}")
@@ -98,6 +102,14 @@ def add(
                 f"{into / name} cannot be made: {error.strerror}. Name another folder (--into)."
             ) from error
     return Added(builds.load(into / name), found, had_description)
+
+
+def _load(folder: pathlib.Path, source: pathlib.Path) -> builds.Build:
+    try:
+        return builds.load(folder)
+    except errors.Error as error:
+        # Nobody will find that folder any more.
+        raise type(error)(str(error).replace(str(folder), str(source))) from error
 
 
 def _name_of(source: pathlib.Path) -> str:

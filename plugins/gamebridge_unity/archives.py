@@ -9,6 +9,7 @@ otherwise as soon as it is seen.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gzip
 import hashlib
 import io
@@ -32,6 +33,8 @@ _HEAD_BYTES = 512
 _ODD = re.compile(r"[\x00-\x1f\x7f\\:]")
 _MOST_NAME_BYTES = 1_000
 _ENCRYPTED = 1
+# What a name is to blame for, and no lack of room.
+_NAMES = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,10 +156,7 @@ def unpack(source: pathlib.Path, file: IO[bytes], target: pathlib.Path, limits: 
             f"{source} cannot be unpacked: {error}. Pack it as tar.gz."
         ) from error
     except OSError as error:
-        raise errors.StorageError(
-            f"{source} cannot be unpacked into {target}: {error.strerror or error}. Make room, "
-            "or name another folder (--into)."
-        ) from error
+        raise _unwritten(error, f"{source} cannot be unpacked into", target) from error
 
 
 def copy(source: pathlib.Path, target: pathlib.Path, limits: Limits) -> None:
@@ -180,10 +180,20 @@ def copy(source: pathlib.Path, target: pathlib.Path, limits: Limits) -> None:
                 what = "a link" if stat.S_ISLNK(status.st_mode) else "a device or pipe"
                 budget.kind(str(inside), what)
     except OSError as error:
-        raise errors.StorageError(
-            f"{source} cannot be copied into {target}: {error.strerror or error}. Make room, or "
-            "name another folder (--into)."
-        ) from error
+        raise _unwritten(error, f"{source} cannot be copied into", target) from error
+
+
+def _unwritten(error: OSError, what: str, target: pathlib.Path) -> errors.Error:
+    why = error.strerror or error
+    # Of a build's own folder, which is gone when this is read.
+    into = target.parent.parent
+    if error.errno in _NAMES:
+        named = str(error.filename or "").removeprefix(f"{target}/")
+        return errors.SecurityError(
+            f"{what} {into}: {why}: {named[:60]!r} is too long, or the name of a file and of a "
+            "folder. It was not added. Rename it in the project, and build anew."
+        )
+    return errors.StorageError(f"{what} {into}: {why}. Make room, or name another folder (--into).")
 
 
 def _unzip(source: pathlib.Path, file: IO[bytes], target: pathlib.Path, budget: _Budget) -> None:
@@ -201,6 +211,8 @@ def _unzip(source: pathlib.Path, file: IO[bytes], target: pathlib.Path, budget: 
             budget.size(member.file_size)
             if path is not None:
                 members.append((member, path))
+            elif member.file_size:
+                budget.kind(member.filename, "a file without a name")
         for member, path in members:
             if member.is_dir():
                 (target / path).mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,8 @@ def add(
 
     What the archive holds is looked at first: nothing is written outside of the build's folder.
     """
+    if not source:
+        raise errors.ConfigError("The archive or folder is ''; expected its path.")
     limits = archives.Limits(most_bytes=max_size_gib << 30)
     folder = pathlib.Path(into).expanduser().absolute() if into else None
     added = adding.add(

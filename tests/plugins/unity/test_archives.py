@@ -146,6 +146,27 @@ def test_a_name_that_comes_twice_is_refused(tmp_path, into, name):
         adding.add(MAKE[name](tmp_path / name, files), into=into)
 
 
+@pytest.mark.parametrize("name", ["race.zip", "race.tar.gz"])
+@pytest.mark.parametrize(
+    "files", [{"a": b"x", "a/b": b"x"}, {"a/b": b"x", "a": b"x"}, {"n" * 300: b"x"}]
+)
+def test_names_that_no_folder_can_hold_are_to_blame_and_not_the_disk(tmp_path, into, name, files):
+    source = MAKE[name](tmp_path / name, files)
+    with pytest.raises(errors.SecurityError) as caught:
+        adding.add(source, into=into)
+    assert f"{source} cannot be unpacked into {into}: " in str(caught.value)
+    assert repr(min(files)[:60]) in str(caught.value)
+    assert "is too long, or the name of a file and of a folder" in str(caught.value)
+    assert not into.exists()
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_file_without_a_name_is_refused(tmp_path, into, name):
+    source = make_zip(tmp_path / "race.zip", {**RACE, name: b"x"})
+    with pytest.raises(errors.SecurityError, match="holds a file without a name"):
+        adding.add(source, into=into)
+
+
 def test_a_folder_with_links_or_pipes_is_refused(tmp_path, into):
     source = make_folder(tmp_path / "race")
     (source / "link").symlink_to("/etc/passwd")
@@ -253,6 +274,19 @@ def test_what_is_there_is_not_overwritten(tmp_path, into):
         adding.add(source, into=into)
     assert adding.add(source, into=into, name="other").build.name == "other"
     assert sorted(path.name for path in into.iterdir()) == ["other", "race"]
+    # Before the source is looked at, however large it is.
+    with pytest.raises(errors.ConfigError, match="is there already"):
+        adding.add(tmp_path / "race.tar", into=into)
+    (into / "gone").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(errors.ConfigError, match="is there already"):
+        adding.add(source, into=into, name="gone")
+
+
+def test_a_build_that_comes_with_us_is_not_hidden(tmp_path, into):
+    source = make_zip(tmp_path / "racing.zip")
+    with pytest.raises(errors.ConfigError, match="unity/racing comes with gamebridge"):
+        adding.add(source, into=into)
+    assert adding.add(source, into=into, name="our-racing").build.name == "our-racing"
 
 
 @pytest.mark.parametrize("name", ["build", "../evil", "a/b", ".hidden", "", "a b"])
@@ -280,6 +314,16 @@ def test_without_one_program_there_is_no_build(tmp_path, into, files, message):
     with pytest.raises(errors.ConfigError, match=message):
         adding.add(make_zip(tmp_path / "race.zip", files), into=into)
     assert not into.exists()
+
+
+def test_a_wrong_build_toml_is_named_where_it_came_from(tmp_path, into):
+    files = {**RACE, "race/build.toml": b"agents = 2\nagnets = 1"}
+    for name, make in MAKE.items():
+        source = make(tmp_path / name, files)
+        with pytest.raises(errors.ConfigError) as caught:
+            adding.add(source, into=into)
+        assert str(caught.value).startswith(f"{source}/build.toml:2: unknown key 'agnets'")
+        assert str(into) not in str(caught.value)
 
 
 def test_which_program_it_is_can_be_said(tmp_path, into):

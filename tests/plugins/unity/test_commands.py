@@ -104,6 +104,7 @@ def test_what_was_added_elsewhere_says_how_it_is_found(run, tmp_path, monkeypatc
         (make_zip, ["--sha256", "0" * 64], 8, "expected 0000"),
         (lambda path: make_zip(path, ["notes.txt", "b.sh"]), [], 2, "may be any of b.sh, notes"),
         (lambda path: path, [], 2, "cannot be read: No such file"),
+        (lambda path: "", [], 2, "The archive or folder is ''; expected its path"),
         (make_zip, ["--name", "../evil"], 2, "A build cannot be called '../evil'"),
     ],
 )
