@@ -9,7 +9,7 @@ from gamebridge.contract.specs import Array, ArraySpec
 from gamebridge.testing.batched import BatchedGame
 from gamebridge.testing.scripted import Moment, Scripted
 
-__all__ = ["Catch", "Corridor", "Moment", "Scripted", "Target"]
+__all__ = ["Catch", "Corridor", "Moment", "Orders", "Scripted", "Target"]
 
 
 class Corridor(BatchedGame):
@@ -64,6 +64,107 @@ class Corridor(BatchedGame):
         ratio = self._position[slots] / self.length
         self.rows.observation[slots, 0] = ratio
         self.rows.observation[slots, 1] = 1.0 - ratio
+
+
+class Orders(BatchedGame):
+    """Do as you are told: numbers to choose and levels to set, which change at every step.
+
+    The reward is 1 for each number that is the one told, less the squared distance of the
+    levels; an episode is truncated after `num_steps`. With masks, some of the other numbers are
+    not allowed, and none at an episode's end; telemetry counts those that are chosen.
+    """
+
+    name = "testing/orders"
+
+    def __init__(
+        self,
+        num_slots: int = 1,
+        sizes: tuple[int, ...] = (3,),
+        num_levels: int = 0,
+        num_steps: int = 10,
+        *,
+        is_masked: bool = False,
+    ) -> None:
+        """Makes a game whose action has an integer a size, and a float vector of levels if any."""
+        self.sizes = sizes
+        self.num_levels = num_levels
+        self.num_steps = num_steps
+        self.is_masked = is_masked
+        super().__init__(num_slots)
+        self._seeds = np.zeros(num_slots, np.int64)
+        self._not_allowed = np.zeros(num_slots, np.float32)
+        observation = self.rows.observation
+        self._told = observation["observation"] if is_masked else observation
+        self._masks = specs.leaves(observation["action_mask"]) if is_masked else []
+
+    def observation_spec(self) -> dict[str, specs.Spec]:
+        """What is told: int64 [sizes] and float32 [num_levels]; with masks, those beside it."""
+        told: dict[str, specs.Spec] = {
+            "numbers": specs.box(
+                (len(self.sizes),), 0, np.asarray(self.sizes) - 1, dtype=np.int64, name="numbers"
+            )
+        }
+        if self.num_levels:
+            told["levels"] = specs.box((self.num_levels,), -1.0, 1.0, name="levels")
+        if not self.is_masked:
+            return told
+        masks = tuple(
+            specs.box((size,), 0, 1, dtype=np.int8, name="action_mask") for size in self.sizes
+        )
+        return {"observation": told, "action_mask": masks if self._is_tuple else masks[0]}
+
+    def action_spec(self) -> specs.Spec:
+        """An integer a size, and the levels; a tuple where it is more than one integer."""
+        parts: list[ArraySpec] = [specs.discrete(size, name="number") for size in self.sizes]
+        if self.num_levels:
+            parts.append(specs.box((self.num_levels,), -1.0, 1.0, name="levels"))
+        return tuple(parts) if self._is_tuple else parts[0]
+
+    def telemetry_spec(self) -> dict[str, TelemetrySpec]:
+        """The number of choices that were not allowed."""
+        return {"not_allowed": TelemetrySpec(summary="choices that the mask forbade")}
+
+    def telemetry(self) -> dict[str, Array]:
+        """Of the last step."""
+        return {"not_allowed": self._not_allowed}
+
+    def begin(self, slots: Array, seeds: Array) -> None:
+        """Takes the seeds."""
+        self._seeds[slots] = seeds
+        self._not_allowed[slots] = 0.0
+
+    def advance(self, slots: Array, action: specs.Nest) -> tuple[Array, Array, Array]:
+        """Pays for obedience."""
+        parts = action if self._is_tuple else (action,)
+        reward = np.zeros(len(slots))
+        self._not_allowed[slots] = 0.0
+        for index in range(len(self.sizes)):
+            chosen = np.asarray(parts[index])[slots]
+            reward += chosen == self._told["numbers"][slots, index]
+            if self._masks:
+                self._not_allowed[slots] += self._masks[index][slots, chosen] == 0
+        if self.num_levels:
+            distance = np.asarray(parts[-1])[slots] - self._told["levels"][slots]
+            reward -= np.sum(distance**2, axis=1)
+        truncated = self.elapsed[slots] >= self.num_steps
+        return reward, np.zeros_like(truncated), truncated
+
+    def observe(self, slots: Array) -> None:
+        """Writes the next orders, which follow from seed and step alone."""
+        for slot in slots:
+            generator = np.random.default_rng((int(self._seeds[slot]), int(self.elapsed[slot])))
+            self._told["numbers"][slot] = generator.integers(0, self.sizes)
+            if self.num_levels:
+                self._told["levels"][slot] = generator.uniform(-1.0, 1.0, self.num_levels)
+            for index, mask in enumerate(self._masks):
+                mask[slot] = generator.integers(0, 2, self.sizes[index])
+                mask[slot, self._told["numbers"][slot, index]] = 1
+                if self.elapsed[slot] >= self.num_steps:
+                    mask[slot] = 0
+
+    @property
+    def _is_tuple(self) -> bool:
+        return len(self.sizes) > 1 or self.num_levels > 0
 
 
 class Target(BatchedGame):

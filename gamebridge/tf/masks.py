@@ -8,6 +8,7 @@ may at an episode's end, everything is allowed: an agent must always be able to 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf  # noqa: TID253
@@ -45,15 +46,13 @@ def allowed(observation: Any) -> Any:
     return None if mask is None else tf.nest.map_structure(_completed, mask)
 
 
-def constraint(observation: Any) -> tuple[Any, Any]:
-    """Splits as TF-Agents' `observation_and_action_constraint_splitter` does.
+def splitter(observation_spec: Any) -> Callable[[Any], tuple[Any, Any]] | None:
+    """Returns the `observation_and_action_constraint_splitter` of TF-Agents' agents.
 
-    Returns:
-      What is to be encoded, and what `allowed` gives; a spec's mask stays as it is.
+    It gives what is to be encoded, and what `allowed` gives (of a spec: the mask's spec). None
+    where observations of this spec have no mask.
     """
-    seen, mask = split(observation)
-    is_spec = any(isinstance(leaf, tf.TypeSpec) for leaf in tf.nest.flatten(mask))
-    return seen, mask if is_spec else allowed(observation)
+    return None if split(observation_spec)[1] is None else _constrained
 
 
 def masked(values: Any, allowed: Any) -> Any:
@@ -102,6 +101,12 @@ def check(observation_spec: Any, action_spec: Any) -> None:
             f"The game's action_mask has the shapes {shapes}; expected {wanted}, one number for "
             "each value of each integer in its action. Correct the game's observation."
         )
+
+
+def _constrained(observation: Any) -> tuple[Any, Any]:
+    seen, mask = split(observation)
+    is_spec = isinstance(tf.nest.flatten(mask)[0], tf.TypeSpec)
+    return seen, mask if is_spec else allowed(observation)
 
 
 def _completed(leaf: tf.Tensor) -> tf.Tensor:

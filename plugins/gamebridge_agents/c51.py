@@ -18,7 +18,7 @@ from tf_agents.trajectories import trajectory  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
-from gamebridge.tf import networks
+from gamebridge.tf import masks, networks
 from gamebridge.tf import replay as replays
 from gamebridge_agents import dqn
 
@@ -37,10 +37,10 @@ class C51Learner(dqn.DQNLearner):
             "outside": info.extra.outside,
         }
 
-    def _make_network(self, request: AgentRequest) -> Any:
+    def _make_network(self, request: AgentRequest, seen_spec: Any) -> Any:
         settings = self._settings
         return CategoricalQNetwork(
-            request.time_step_spec.observation,
+            seen_spec,
             request.action_spec,
             num_atoms=settings.num_atoms,
             seed=request.seed % 2**31,
@@ -61,7 +61,8 @@ class C51Learner(dqn.DQNLearner):
         )
 
     def _values(self, time_step: ts.TimeStep) -> tf.Tensor:
-        logits, _ = self._network(time_step.observation, time_step.step_type)
+        seen, _ = masks.split(time_step.observation)
+        logits, _ = self._network(seen, time_step.step_type)
         return common.convert_q_logits_to_values(logits, self._support)
 
 
@@ -91,7 +92,8 @@ class MaskedCategoricalDqnAgent(categorical_dqn_agent.CategoricalDqnAgent):
         """Cross entropy to the projected target (Bellemare et al., 2017, algorithm 1)."""
         del td_errors_loss_fn, weights
         now, policy_step, then = trajectory.experience_to_transitions(experience, True)
-        logits, _ = self._q_network(now.observation, step_type=now.step_type, training=training)
+        seen, _ = masks.split(now.observation)
+        logits, _ = self._q_network(seen, step_type=now.step_type, training=training)
         chosen = tf.gather(logits, tf.cast(policy_step.action, tf.int32), batch_dims=1)
         shifted = (
             reward_scale_factor * then.reward[:, None]

@@ -11,22 +11,30 @@ from tf_agents.trajectories import trajectory  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
-from gamebridge.tf import networks, optimizers
+from gamebridge.tf import masks, networks, optimizers
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
-from gamebridge_agents import exploration
+from gamebridge_agents import branching, exploration
 
 _MID, _LAST = int(ts.StepType.MID), int(ts.StepType.LAST)
 
 
 class DQNLearner(learners.OffPolicyLearner):
-    """Deep Q-network (Mnih et al., 2015)."""
+    """Deep Q-network (Mnih et al., 2015); of several branches where the action has them."""
 
+    # Whether the network, and not its target, says which action is best in the next state.
+    _is_double = False
     metric_names: tuple[str, ...] = ("loss", "epsilon")
 
     def __init__(self, request: AgentRequest) -> None:
-        """Builds network, agent and optimizer from the request's specs and settings."""
+        """Builds network, agent and optimizer from the request's specs and settings.
+
+        Raises:
+          FitError: the game's mask is not one of its actions.
+        """
         settings = request.settings
+        observation_spec = request.time_step_spec.observation
+        masks.check(observation_spec, request.action_spec)
         self._settings = settings
         self._num_slots = request.num_slots
         self._action_spec = request.action_spec
@@ -38,7 +46,8 @@ class DQNLearner(learners.OffPolicyLearner):
             warm_up_steps=settings.warm_up_steps,
             train_interval=settings.train_interval,
         )
-        self._network = self._make_network(request)
+        seen_spec, _ = masks.split(observation_spec)
+        self._network = self._make_network(request, seen_spec)
         self._optimizer = optimizers.adam(settings.learning_rate)
         self._agent = self._make_agent(
             request.time_step_spec,
@@ -51,6 +60,7 @@ class DQNLearner(learners.OffPolicyLearner):
             reward_scale_factor=settings.reward_scale,
             gradient_clipping=settings.gradient_clip,
             train_step_counter=tf.Variable(0, dtype=tf.int64, trainable=False),
+            observation_and_action_constraint_splitter=masks.splitter(observation_spec),
         )
         self._agent.initialize()
         self.policy = self._agent.policy
@@ -76,8 +86,12 @@ class DQNLearner(learners.OffPolicyLearner):
             num_steps, settings.epsilon_start, settings.epsilon_end, settings.epsilon_steps
         )
         self._epsilon.assign(epsilon)
-        values = tf.ensure_shape(self._values(time_step), [self._num_slots, None])
-        return exploration.epsilon_greedy(values, epsilon, self._action_spec, seed)
+        values = tf.nest.map_structure(
+            lambda branch: tf.ensure_shape(branch, [self._num_slots, None]),
+            self._values(time_step),
+        )
+        allowed = masks.allowed(time_step.observation)
+        return exploration.epsilon_greedy(values, epsilon, self._action_spec, seed, allowed)
 
     def train(self, batch: replays.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One gradient step."""
@@ -98,17 +112,18 @@ class DQNLearner(learners.OffPolicyLearner):
         return trajectory.Trajectory(
             step_type=pair(first, mid),
             observation=tf.nest.map_structure(pair, batch.observation, batch.next_observation),
-            action=pair(batch.action, batch.action),
+            action=tf.nest.map_structure(lambda leaf: pair(leaf, leaf), batch.action),
             policy_info=(),
             next_step_type=pair(mid, mid),
             reward=pair(batch.reward, tf.zeros_like(batch.reward)),
             discount=pair(batch.discount, tf.ones_like(batch.discount)),
         )
 
-    def _make_network(self, request: AgentRequest) -> Any:
+    def _make_network(self, request: AgentRequest, seen_spec: Any) -> Any:
         settings = self._settings
-        return networks.QNetwork(
-            request.time_step_spec.observation,
+        kind = branching.BranchingQNetwork if self._is_branching else networks.QNetwork
+        return kind(
+            seen_spec,
             request.action_spec,
             seed=request.seed % 2**31,
             units=settings.units,
@@ -117,11 +132,18 @@ class DQNLearner(learners.OffPolicyLearner):
         )
 
     def _make_agent(self, *arguments: Any, **settings: Any) -> dqn_agent.DqnAgent:
-        return dqn_agent.DqnAgent(
-            *arguments, td_errors_loss_fn=common.element_wise_huber_loss, **settings
-        )
+        settings["td_errors_loss_fn"] = common.element_wise_huber_loss
+        if self._is_branching:
+            return branching.BranchingDqnAgent(*arguments, is_double=self._is_double, **settings)
+        kind = dqn_agent.DdqnAgent if self._is_double else dqn_agent.DqnAgent
+        return kind(*arguments, **settings)
 
-    def _values(self, time_step: ts.TimeStep) -> tf.Tensor:
-        """Values of each action, float32 [B, num_actions]."""
-        values, _ = self._network(time_step.observation, time_step.step_type)
+    @property
+    def _is_branching(self) -> bool:
+        return isinstance(self._action_spec, tuple)
+
+    def _values(self, time_step: ts.TimeStep) -> Any:
+        """Values of each action, float32 [B, num_actions]; of several branches a tuple."""
+        seen, _ = masks.split(time_step.observation)
+        values, _ = self._network(seen, time_step.step_type)
         return values

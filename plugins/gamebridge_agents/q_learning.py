@@ -12,6 +12,7 @@ from tf_agents.policies import greedy_policy, q_policy  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
+from gamebridge.tf import masks
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
 from gamebridge_agents import exploration, tiles
@@ -26,7 +27,8 @@ class QLearner(learners.OffPolicyLearner):
         """Allocates the table.
 
         Raises:
-          FitError: the observation has frames, or too many parts for a table.
+          FitError: the observation has frames, or too many parts for a table, or a mask
+            that is not one of the game's actions.
         """
         settings = request.settings
         self._settings = settings
@@ -40,15 +42,23 @@ class QLearner(learners.OffPolicyLearner):
             warm_up_steps=settings.warm_up_steps,
             train_interval=settings.train_interval,
         )
+        observation_spec = request.time_step_spec.observation
+        masks.check(observation_spec, request.action_spec)
+        seen_spec, _ = masks.split(observation_spec)
         self._network = tiles.TileNetwork(
-            request.time_step_spec.observation,
+            seen_spec,
             request.action_spec,
             bins=settings.bins,
             num_tilings=settings.num_tilings,
             initial_value=settings.initial_value,
         )
         self.policy = greedy_policy.GreedyPolicy(
-            q_policy.QPolicy(request.time_step_spec, request.action_spec, self._network)
+            q_policy.QPolicy(
+                request.time_step_spec,
+                request.action_spec,
+                self._network,
+                observation_and_action_constraint_splitter=masks.splitter(observation_spec),
+            )
         )
         self._epsilon = tf.Variable(settings.epsilon_start, trainable=False)
         self._learning_rate = tf.Variable(settings.learning_rate, trainable=False)
@@ -66,10 +76,11 @@ class QLearner(learners.OffPolicyLearner):
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
         """Epsilon-greedy; all actions are random while the ranges are measured."""
         settings = self._settings
+        seen, _ = masks.split(time_step.observation)
         is_warm = num_steps >= settings.warm_up_steps
 
         def measure() -> tf.Tensor:
-            self._network.measure(time_step.observation)
+            self._network.measure(seen)
             return tf.constant(1.0)
 
         def scheduled() -> tf.Tensor:
@@ -87,17 +98,20 @@ class QLearner(learners.OffPolicyLearner):
                 settings.learning_rate_steps,
             )
         )
-        values, _ = self._network(time_step.observation, time_step.step_type)
+        values, _ = self._network(seen, time_step.step_type)
         values = tf.ensure_shape(values, [self._num_slots, None])
-        return exploration.epsilon_greedy(values, epsilon, self._action_spec, seed)
+        allowed = masks.allowed(time_step.observation)
+        return exploration.epsilon_greedy(values, epsilon, self._action_spec, seed, allowed)
 
     def train(self, batch: replays.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One update of all tiles that the batch met, each by the mean of what it is told."""
         settings, network = self._settings, self._network
-        rows = network.tiles(batch.observation)
+        (seen, _), (next_seen, _) = map(masks.split, (batch.observation, batch.next_observation))
+        rows = network.tiles(seen)
         action = tf.cast(batch.action, tf.int64)
         found = tf.gather(network.values(rows), action, batch_dims=1)
-        after = tf.reduce_max(network.values(network.tiles(batch.next_observation)), -1)
+        next_values = network.values(network.tiles(next_seen))
+        after = tf.reduce_max(masks.masked(next_values, masks.allowed(batch.next_observation)), -1)
         target = settings.reward_scale * batch.reward + settings.gamma * batch.discount * after
         error = batch.weight * (target - found)
 

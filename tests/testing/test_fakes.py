@@ -7,7 +7,7 @@ import pytest
 
 from gamebridge.contract import FIRST, LAST, MID, Game
 from gamebridge.testing import GameConformance, fakes
-from gamebridge.testing.fakes import Catch, Corridor, Moment, Scripted, Target
+from gamebridge.testing.fakes import Catch, Corridor, Moment, Orders, Scripted, Target
 
 
 class TestCorridor(GameConformance):
@@ -24,6 +24,19 @@ class TestTarget(GameConformance):
 
     def make_with(self, num_slots):
         return Target(num_slots, size=3)
+
+
+class TestOrders(GameConformance):
+    def make(self) -> Game:
+        return Orders(num_slots=2, sizes=(3, 2), num_levels=2, is_masked=True)
+
+    def make_with(self, num_slots):
+        return Orders(num_slots, sizes=(3, 2), num_levels=2, is_masked=True)
+
+
+class TestOrdersOfOneNumber(GameConformance):
+    def make(self) -> Game:
+        return Orders(num_slots=2)
 
 
 class TestCatch(GameConformance):
@@ -55,6 +68,23 @@ def test_walking_right_reaches_the_goal_of_the_corridor():
     assert said.reward == [1.0]
     assert said.discount == [0.0]
     np.testing.assert_allclose(said.observation, [[1.0, 0.0]])
+
+
+def test_orders_are_paid_for_where_they_are_obeyed_and_masks_are_looked_at():
+    game = Orders(num_slots=2, sizes=(4, 3), num_levels=1, num_steps=2, is_masked=True)
+    said = game.reset()
+    masks, told = said.observation["action_mask"], said.observation["observation"]
+    numbers, levels = told["numbers"].copy(), told["levels"].copy()
+    assert all(mask[range(2), numbers[:, index]].all() for index, mask in enumerate(masks))
+    said = game.step((numbers[:, 0], numbers[:, 1], levels + 0.5))
+    np.testing.assert_allclose(said.reward, 1.75)
+    assert game.telemetry()["not_allowed"].tolist() == [0, 0]
+    forbidden = masks[0].argmin(1)
+    were_forbidden = masks[0].min(1) == 0
+    said = game.step((forbidden, told["numbers"][:, 1].copy(), levels))
+    assert game.telemetry()["not_allowed"].tolist() == were_forbidden.tolist()
+    assert said.is_last().all()
+    assert not masks[0].any()
 
 
 def test_walking_left_in_the_corridor_is_truncated():

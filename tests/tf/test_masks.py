@@ -83,10 +83,12 @@ def test_what_is_not_allowed_is_the_lowest_and_moves_nothing():
 
 def test_the_splitter_of_tf_agents_takes_observations_and_their_specs():
     spec = tensors({"observation": specs.box((2,)), "action_mask": FLAGS})
-    assert masks.constraint(spec) == (spec["observation"], spec["action_mask"])
-    seen, may = masks.constraint(observed(tf.zeros([1, 3], tf.int8)))
+    split = masks.splitter(spec)
+    assert split(spec) == (spec["observation"], spec["action_mask"])
+    seen, may = split(observed(tf.zeros([1, 3], tf.int8)))
     assert seen.shape == (1, 2)
     assert may.numpy().all()
+    assert masks.splitter(spec["observation"]) is None
 
 
 @pytest.mark.parametrize(
