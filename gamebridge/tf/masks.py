@@ -13,8 +13,6 @@ from typing import Any
 
 import tensorflow as tf  # noqa: TID253
 
-from gamebridge import errors
-
 _SEEN, _MASK = "observation", "action_mask"
 
 # What a value becomes that does not count: below any other, and far enough from the least
@@ -80,27 +78,6 @@ def by_leaf(allowed: Any, action_spec: Any) -> list[Any]:
         next(found) if parts and spec.dtype.is_integer else None
         for spec in tf.nest.flatten(action_spec)
     ]
-
-
-def check(observation_spec: Any, action_spec: Any) -> None:
-    """Checks that a mask, where there is one, is one of these actions.
-
-    Raises:
-      FitError: there are more or fewer masks than integers in the action, or one is of
-        another length than its integer has values.
-    """
-    _, mask = split(observation_spec)
-    if mask is None:
-        return
-    shapes = [tuple(leaf.shape) for leaf in tf.nest.flatten(mask)]
-    wanted = [
-        (int(spec.maximum) + 1,) for spec in tf.nest.flatten(action_spec) if spec.dtype.is_integer
-    ]
-    if shapes != wanted:
-        raise errors.FitError(
-            f"The game's action_mask has the shapes {shapes}; expected {wanted}, one number for "
-            "each value of each integer in its action. Correct the game's observation."
-        )
 
 
 def _constrained(observation: Any) -> tuple[Any, Any]:

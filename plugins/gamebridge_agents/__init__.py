@@ -38,9 +38,9 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     )
     yield AgentRecord(
         id="dqn",
-        summary="Deep Q-network with n-step returns: discrete actions, any observation.",
+        summary="Deep Q-network with n-step returns: one integer or several, any observation.",
         make=_maker("dqn", "DQNLearner"),
-        needs=AgentNeeds(("discrete",)),
+        needs=AgentNeeds(("discrete", "branches")),
         settings=settings.DQNSettings,
         presets=settings.DQN_PRESETS,
         num_slots=4,
@@ -76,7 +76,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         id="ddqn",
         summary="DQN whose target does not overrate (double Q-learning): discrete actions.",
         make=_maker("ddqn", "DDQNLearner"),
-        needs=AgentNeeds(("discrete",)),
+        needs=AgentNeeds(("discrete", "branches")),
         settings=value_settings.DDQNSettings,
         presets=settings.DQN_PRESETS,
         num_slots=4,

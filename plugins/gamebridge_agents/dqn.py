@@ -27,14 +27,9 @@ class DQNLearner(learners.OffPolicyLearner):
     metric_names: tuple[str, ...] = ("loss", "epsilon")
 
     def __init__(self, request: AgentRequest) -> None:
-        """Builds network, agent and optimizer from the request's specs and settings.
-
-        Raises:
-          FitError: the game's mask is not one of its actions.
-        """
+        """Builds network, agent and optimizer from the request's specs and settings."""
         settings = request.settings
         observation_spec = request.time_step_spec.observation
-        masks.check(observation_spec, request.action_spec)
         self._settings = settings
         self._num_slots = request.num_slots
         self._action_spec = request.action_spec

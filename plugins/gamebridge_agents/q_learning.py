@@ -27,8 +27,7 @@ class QLearner(learners.OffPolicyLearner):
         """Allocates the table.
 
         Raises:
-          FitError: the observation has frames, or too many parts for a table, or a mask
-            that is not one of the game's actions.
+          FitError: the observation has frames, or too many parts for a table.
         """
         settings = request.settings
         self._settings = settings
@@ -43,7 +42,6 @@ class QLearner(learners.OffPolicyLearner):
             train_interval=settings.train_interval,
         )
         observation_spec = request.time_step_spec.observation
-        masks.check(observation_spec, request.action_spec)
         seen_spec, _ = masks.split(observation_spec)
         self._network = tiles.TileNetwork(
             seen_spec,

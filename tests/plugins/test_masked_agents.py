@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gamebridge import errors
-from gamebridge.contract import specs
 from gamebridge.testing import fakes
 from gamebridge.tf import start
 
@@ -120,13 +118,3 @@ def test_random_choices_are_as_likely_among_what_is_allowed():
     counts = np.bincount(drawn, minlength=4)
     assert counts[1] == 0
     assert counts[[0, 2, 3]].min() > 900
-
-
-@pytest.mark.parametrize("agent", ["dqn", "q-learning"])
-def test_a_mask_of_other_actions_is_refused(make_learner, agent):
-    class Short(fakes.Orders):
-        def action_spec(self):
-            return specs.discrete(5)
-
-    with pytest.raises(errors.FitError, match=r"action_mask has the shapes \[\(3,\)\]; expected"):
-        make_learner(agent, Short(1, is_masked=True), **SETTINGS[agent])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gamebridge import errors
 from gamebridge.contract import specs
 from gamebridge.tf import start
 
@@ -43,7 +42,6 @@ def test_what_is_no_mask_is_seen(spec):
     spec = tensors(spec)
     assert masks.split(spec) == (spec, None)
     assert masks.allowed(tensor_spec.zero_spec_nest(spec, outer_dims=(2,))) is None
-    masks.check(spec, tensors(specs.discrete(2)))
 
 
 def observed(mask):
@@ -89,22 +87,3 @@ def test_the_splitter_of_tf_agents_takes_observations_and_their_specs():
     assert seen.shape == (1, 2)
     assert may.numpy().all()
     assert masks.splitter(spec["observation"]) is None
-
-
-@pytest.mark.parametrize(
-    ("action", "wanted"),
-    [
-        (specs.discrete(4), "[(4,)]"),
-        ((specs.discrete(3), specs.discrete(2)), "[(3,), (2,)]"),
-        (specs.box((3,), -1.0, 1.0), "[]"),
-    ],
-)
-def test_a_mask_of_other_actions_is_refused(action, wanted):
-    spec = tensors({"observation": specs.box((2,)), "action_mask": FLAGS})
-    masks.check(spec, tensors(specs.discrete(3)))
-    with pytest.raises(errors.FitError) as caught:
-        masks.check(spec, tensors(action))
-    assert str(caught.value) == (
-        f"The game's action_mask has the shapes [(3,)]; expected {wanted}, one number for each "
-        "value of each integer in its action. Correct the game's observation."
-    )
