@@ -63,6 +63,9 @@ with screen.foreign_code(), progress.Watcher(screen) as watcher:
             step=step, target=100, steps_per_s=10.0, mean_return=None, validation_return=None,
             note="checkpoint at step 40" if step == 40 else "", num_restarts=0))
     logging.getLogger("gamebridge.x").warning("said above the bar")
+    logging.getLogger("gamebridge_game.x").warning("said by a plugin")
+    logging.getLogger("gamebridge_game.x").info("nothing to worry about")
+    logging.getLogger("library").error("a library's")
     print("a game that prints")
 screen.result("the result")
 """
@@ -89,9 +92,12 @@ screen.result("the result")
         "checkpoint at step 40",
         "step 100 of 100",
         "gamebridge: warning: said above the bar",
+        "gamebridge: warning: said by a plugin",
         "a game that prints",
     ):
         assert part in text, part
+    for part in ("nothing to worry about", "a library's"):
+        assert part not in text, part
     # Shown again at once: a second Ctrl-C would leave no time for it.
     assert text.rindex("\x1b[?25l") < text.index("\x1b[?25h") < text.index("Preset")
 

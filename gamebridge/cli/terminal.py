@@ -87,13 +87,11 @@ class Terminal:
 
         What they print goes to stderr, also from C and from child processes. Their
         warnings and logs are dropped (Python's -W brings the warnings back); those of
-        gamebridge itself are shown.
+        gamebridge and of plugins that are called like ours, gamebridge_..., are shown.
         """
         speaker = _Speaker(self)
-        silence = logging.NullHandler()
-        logging.getLogger("gamebridge").addHandler(speaker)
         # With a handler at the root, Python does not print the records of libraries itself.
-        logging.getLogger().addHandler(silence)
+        logging.getLogger().addHandler(speaker)
         try:
             with _stdout_to_stderr(), warnings.catch_warnings():
                 if not sys.warnoptions:
@@ -105,8 +103,7 @@ class Terminal:
                 f"A pipe to another process broke: {error}. Look above for why that one ended."
             ) from error
         finally:
-            logging.getLogger().removeHandler(silence)
-            logging.getLogger("gamebridge").removeHandler(speaker)
+            logging.getLogger().removeHandler(speaker)
 
 
 def aligned(rows: Sequence[Sequence[str]], indent: int = 0) -> str:
@@ -120,11 +117,15 @@ def aligned(rows: Sequence[Sequence[str]], indent: int = 0) -> str:
 
 
 class _Speaker(logging.Handler):
-    """Shows the warnings of gamebridge on the stderr of the moment, which a bar may have taken."""
+    """Shows the warnings of gamebridge and its plugins, and no others.
+
+    On the stderr of the moment, which a bar may have taken.
+    """
 
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(logging.WARNING)
         self._terminal = terminal
+        self.addFilter(lambda record: record.name.startswith(("gamebridge.", "gamebridge_")))
 
     def emit(self, record: logging.LogRecord) -> None:
         self._terminal.say(f"gamebridge: {record.levelname.lower()}: {record.getMessage()}")
