@@ -38,7 +38,9 @@ class EpisodeLog(contract.Wrapper):
     """Changes nothing and keeps a record of every episode that ends.
 
     An episode counts if the log saw its FIRST and its LAST: one that is cut off by a
-    reset is dropped. Invalid rows, and rows of slots that did not advance, do not count.
+    reset is dropped, and so is one that was lost with the process that played it. What the
+    game itself truncates in the step of such a loss cannot be told from it. Invalid rows, and
+    rows of slots that did not advance, do not count.
     """
 
     def __init__(self, game: contract.Game) -> None:
@@ -89,11 +91,13 @@ class EpisodeLog(contract.Wrapper):
         return taken
 
     def _watch(self, time_step: contract.TimeStep, advanced: Array | None) -> None:
+        heard = time_step.valid if advanced is None else time_step.valid & advanced
         if self.game.num_restarts != self._num_restarts:
+            lost = heard & time_step.is_last() & (time_step.discount == 1)
+            self._seen_first[lost] = False
             # The slots of the process that was lost go on with seeds that only the pool knows.
             self._num_restarts = self.game.num_restarts
             self._slot_seeds[...] = -1
-        heard = time_step.valid if advanced is None else time_step.valid & advanced
         first = heard & time_step.is_first()
         if first.any():
             self._begin(first)

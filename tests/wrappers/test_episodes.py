@@ -119,6 +119,38 @@ def test_after_a_process_was_replaced_seeds_are_not_known_until_new_ones_are_giv
     assert None not in seeds_told()
 
 
+def test_an_episode_that_a_lost_process_cut_short_does_not_count():
+    class Losing(Scripted):
+        num_steps = 0
+
+        def step(self, action, active=None):
+            self.num_steps += 1
+            return super().step(action, active)
+
+        @property
+        def num_restarts(self):
+            return int(self.num_steps >= 2)
+
+    cut = (LAST, 0, 1)
+    game = episodes.EpisodeLog(
+        Losing(
+            [START, mid(1), cut, None, START, mid(2), LAST_ROW],
+            [START, mid(1), LAST_ROW, START, mid(2), cut, START],
+            [START, mid(1), mid(1), mid(1), LAST_ROW, START, mid(1)],
+        )
+    )
+    game.reset()
+    for _ in range(6):
+        game.step(actions(3))
+    told = [(e.slot, e.episode_return, e.length, e.ended) for e in game.take()]
+    assert told == [
+        (1, 9, 2, "terminated"),
+        (2, 11, 4, "terminated"),
+        (1, 2, 2, "truncated"),
+        (0, 10, 2, "terminated"),
+    ]
+
+
 def test_episodes_are_frozen():
     episode = episodes.Episode(0, 1.0, 1, "truncated", {})
     with pytest.raises(AttributeError):
