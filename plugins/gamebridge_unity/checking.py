@@ -8,7 +8,16 @@ import time
 
 from gamebridge import errors
 from gamebridge.supervision import scratch
-from gamebridge_unity import behaviors, builds, channels, client, diagnosis, displays, players
+from gamebridge_unity import (
+    behaviors,
+    builds,
+    channels,
+    client,
+    desktops,
+    diagnosis,
+    displays,
+    players,
+)
 
 _SEED = 0
 # A scene may take some steps until its first agent asks for a decision.
@@ -67,6 +76,8 @@ def check(
       GameError: what it says does not fit together.
     """
     label = f"unity/{build.name}"
+    if graphics == "display":
+        desktops.check(label)
     with contextlib.ExitStack() as opened:
         folder = opened.enter_context(scratch.Scratch("gamebridge-check-"))
         display = opened.enter_context(displays.Display()) if graphics == "virtual" else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import threading
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from gamebridge import errors
 from gamebridge.contract.specs import Array
 from gamebridge.supervision import scratch
-from gamebridge_unity import builds, displays, players
+from gamebridge_unity import builds, desktops, displays, players
 from gamebridge_unity.settings import Graphics
 
 
@@ -63,11 +62,8 @@ class Launcher:
         """
         if self._build is None:
             return None
-        if self.graphics == "display" and not os.environ.get("DISPLAY"):
-            raise errors.PlayerError(
-                f"{label} cannot be started: graphics=display, and DISPLAY is not set. Start it "
-                "from a desktop, set DISPLAY, or use graphics=virtual (or none)."
-            )
+        if self.graphics == "display":
+            desktops.check(label)
         display = self._display(index) if self.graphics == "virtual" else None
         self._num_started += 1
         return players.Player(

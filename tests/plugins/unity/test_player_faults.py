@@ -104,6 +104,7 @@ def test_a_killed_player_is_replaced_while_the_other_plays_on(caplog):
         said += [playing.copy(game.step(next(games.actions(game))))]
         assert time.monotonic() - began_s < SEEN_S
         check_truncated(said, slice(0, 2))
+        assert game.num_restarts == 1, "told in the same step"
         assert said[-1].valid[2:].any()
         more = games.play_until(game, lambda now: now.valid[:2].all())
         # Meanwhile the other one was played, and nothing was said for those that were lost.
@@ -317,6 +318,23 @@ def test_a_display_that_is_not_there_is_told(monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(errors.PlayerError, match=r"graphics=display, and DISPLAY is not set"):
         games.make("basic", 2, graphics="display")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (":4711", "No such file or directory"),
+        ("unix:4711.0", "No such file or directory"),
+        ("127.0.0.1:4711", "Connection refused"),
+        ("nowhere", "it is no name of a display, such as ':0'"),
+    ],
+)
+def test_a_display_that_nobody_answers_at_is_told_at_once(monkeypatch, name, reason):
+    monkeypatch.setenv("DISPLAY", name)
+    with pytest.raises(errors.PlayerError) as caught:
+        games.make("basic", 2, graphics="display", limits=games.FREE)
+    said = f"no X server answers at DISPLAY={name}: {reason}. Start it from a desktop, set DISPLAY"
+    assert said in str(caught.value)
 
 
 def test_a_port_that_is_taken_is_named():
