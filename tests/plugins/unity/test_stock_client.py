@@ -156,12 +156,12 @@ def test_the_stock_client_drives_a_thousand_steps_and_sees_what_the_racing_game_
 @pytest.mark.parametrize("scene", ["buffer", "hybrid", "comers", "stacked"])
 def test_the_stock_client_sees_what_each_scene_says(play, scene):
     # It takes a tenth of a second for the floats of one message of the last one.
-    rows, told = play(60 if scene == "stacked" else 300, "--scene", scene)
+    rows, told = play(25 if scene == "stacked" else 300, "--scene", scene)
     assert rows["done"].any()
     assert_same(rows, told)
 
 
 def test_cameras_of_the_racing_scene_arrive_whole(play):
-    rows, told = play(50, "--agents", "3", "--camera", "rgb")
+    rows, told = play(15, "--agents", "3", "--camera", "rgb")
     assert rows["shapes"][0] == "[(84, 84, 3), (25,)]"
     assert_same(rows, told)
