@@ -112,7 +112,7 @@ def test_a_game_is_shown_with_its_telemetry_leaves_and_presets(capsys, folder):
 def test_an_agent_is_shown_with_needs_settings_and_presets(capsys):
     assert cli.main(["agents", "dqn"]) == 0
     text = capsys.readouterr().out
-    assert "plays games of discrete actions" in text
+    assert "plays games of discrete or branches actions" in text
     assert "agent.activation = \"relu\"  ('tanh' | 'relu' | 'elu')" in text
     assert "preset for image" in text
     assert cli.main(["agents", "dqn", "--json"]) == 0
