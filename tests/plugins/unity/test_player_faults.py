@@ -604,13 +604,13 @@ def test_logs_go_where_the_settings_say(tmp_path):
 
 
 @pytest.mark.slow
-def test_twenty_kills_leave_nothing(no_backoff, caplog):
+def test_forty_kills_leave_nothing(no_backoff, caplog):
     caplog.set_level(logging.ERROR)
     limits = games.dataclasses.replace(games.FREE, close_timeout_s=1.0)
     with games.make("basic", 2, "--agents", 2, limits=limits) as game:
         game.reset()
         counts = []
-        for number in range(20):
+        for number in range(40):
             games.play(game, 2)
             os.kill(game.pids[0], signal.SIGKILL)
             games.play_until(game, lambda now, count=number: game.num_restarts == count + 1)
@@ -618,7 +618,7 @@ def test_twenty_kills_leave_nothing(no_backoff, caplog):
             counts.append((len(games.children()), *map(len, left_over()[1:2]), left_over()[2]))
         # A thread of grpc's comes and goes.
         assert np.ptp(counts[1:], axis=0).max() <= 1, counts
-        assert game.num_restarts == 20
+        assert game.num_restarts == 40
 
 
 def _free_port():
