@@ -104,7 +104,25 @@ class Encoder(tf.keras.layers.Layer):
         return x
 
 
-class Headed(network.Network):
+class Observing(network.Network):
+    """A network whose input may hold integers of any width.
+
+    TF-Agents draws an input from its spec to build a network, and TensorFlow draws no int8.
+    """
+
+    _input_tensor_spec: Any
+
+    def create_variables(self, input_tensor_spec: Any = None, **settings: Any) -> Any:
+        """Builds the network; see TF-Agents."""
+        spec = self._input_tensor_spec
+        self._input_tensor_spec = tf.nest.map_structure(_drawable, spec)
+        try:
+            return super().create_variables(input_tensor_spec, **settings)
+        finally:
+            self._input_tensor_spec = spec
+
+
+class Headed(Observing):
     """A network of one encoder and one head, for any number of outer axes; to be subclassed.
 
     With a memory between the two, the outer axes are [B], one step of each slot, or [B, T].
@@ -222,6 +240,9 @@ class ValueNetwork(Headed):
 class ActorNetwork(Headed):
     """A distribution over actions: Categorical, or Normal with an un-squashed mean.
 
+    An action of several parts has a distribution a part, and a head for each. What a mask
+    forbids is not drawn, and counts in no entropy.
+
     TF-Agents' own actor passes the mean through tanh; PPO then did not learn Pendulum,
     and did with the mean left as it is and a first standard deviation of 1.
     """
@@ -238,21 +259,20 @@ class ActorNetwork(Headed):
         name: str = "ActorNetwork",
         memory: recurrent.MemorySettings | None = None,
     ) -> None:
-        """Builds the network; `action_spec` is one integer from 0 up, or a float vector."""
+        """Builds the network; `action_spec` is a nest of integers from 0 up and float vectors."""
         super().__init__(observation_spec, seed, units, conv_filters, activation, name, memory)
         self._action_spec = action_spec
-        self._is_discrete = tensor_spec.is_discrete(action_spec)
-        size = int(action_spec.maximum) + 1 if self._is_discrete else int(action_spec.shape[0])
-        # A small last layer makes the first policy nearly uniform (Andrychowicz et al.,
-        # "What matters in on-policy reinforcement learning", 2020, section 3.2).
-        self._head = tf.keras.layers.Dense(
-            size, kernel_initializer=tf.keras.initializers.Orthogonal(0.01, seed=seed - 1)
-        )
-        self._log_std = None
-        if not self._is_discrete:
-            self._log_std = tf.Variable(
-                np.full(size, np.log(initial_std), np.float32), name="log_std"
-            )
+        self._heads = []
+        self._log_stds: list[tf.Variable | None] = []
+        for index, spec in enumerate(tf.nest.flatten(action_spec)):
+            is_discrete = tensor_spec.is_discrete(spec)
+            size = int(spec.maximum) + 1 if is_discrete else int(spec.shape[0])
+            # A small last layer makes the first policy nearly uniform (Andrychowicz et al.,
+            # "What matters in on-policy reinforcement learning", 2020, section 3.2).
+            initializer = tf.keras.initializers.Orthogonal(0.01, seed=seed - 1 - index)
+            self._heads.append(tf.keras.layers.Dense(size, kernel_initializer=initializer))
+            log_std = np.full(size, np.log(initial_std), np.float32)
+            self._log_stds.append(None if is_discrete else tf.Variable(log_std, name="log_std"))
 
     def call(
         self,
@@ -260,17 +280,30 @@ class ActorNetwork(Headed):
         step_type: Any = None,
         network_state: Any = (),
         training: bool = False,
-    ) -> tuple[tfp.distributions.Distribution, Any]:
-        """Returns the distribution and the state of the memory."""
+    ) -> tuple[Any, Any]:
+        """Returns the distribution, in a nest like the action, and the state of the memory."""
         encoded, squash, network_state = self.remember(observation, step_type, network_state)
-        head = squash.unflatten(self._head(encoded))
-        if self._is_discrete:
-            return (
-                tfp.distributions.Categorical(logits=head, dtype=self._action_spec.dtype),
-                network_state,
-            )
-        std = tf.exp(tf.clip_by_value(self._log_std, -5.0, 2.0)) * tf.ones_like(head)
-        return tfp.distributions.MultivariateNormalDiag(head, std), network_state
+        allowed = masks.by_leaf(masks.allowed(observation), self._action_spec)
+        distributions = []
+        for head, log_std, spec, may in zip(
+            self._heads, self._log_stds, tf.nest.flatten(self._action_spec), allowed, strict=True
+        ):
+            x = squash.unflatten(head(encoded))
+            if log_std is None:
+                logits = masks.masked(x, may)
+                distributions.append(tfp.distributions.Categorical(logits, dtype=spec.dtype))
+            else:
+                std = tf.exp(tf.clip_by_value(log_std, -5.0, 2.0)) * tf.ones_like(x)
+                distributions.append(tfp.distributions.MultivariateNormalDiag(x, std))
+        return tf.nest.pack_sequence_as(self._action_spec, distributions), network_state
+
+
+def _drawable(spec: tf.TensorSpec) -> tf.TensorSpec:
+    """Returns a spec of the same shape that TensorFlow can draw from."""
+    if spec.dtype not in (tf.int8, tf.int16, tf.uint16, tf.uint32, tf.uint64, tf.float16):
+        return spec
+    # No values, only shapes come of what is drawn.
+    return tensor_spec.BoundedTensorSpec(spec.shape, tf.int32, 0, 1, spec.name)
 
 
 def _convolutions(

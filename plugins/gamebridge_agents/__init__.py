@@ -29,9 +29,9 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     """Yields the agents; docs/agents.md has a section for each."""
     yield AgentRecord(
         id="ppo",
-        summary="Proximal policy optimisation: discrete or continuous actions, any observation.",
+        summary="Proximal policy optimisation: any action, any observation.",
         make=_maker("ppo", "PPOLearner"),
-        needs=AgentNeeds(("discrete", "continuous")),
+        needs=AgentNeeds(("discrete", "continuous", "branches", "hybrid")),
         settings=settings.PPOSettings,
         presets=settings.PPO_PRESETS,
         num_slots=8,
@@ -102,10 +102,12 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         id="random",
         summary="Learns nothing: random actions, to compare others with.",
         make=_maker("baselines", "RandomLearner"),
+        needs=AgentNeeds(("discrete", "continuous", "branches", "hybrid")),
     )
     yield AgentRecord(
         id="repeat",
         summary="Learns nothing: one action again and again, to compare others with.",
         make=_maker("baselines", "RepeatLearner"),
+        needs=AgentNeeds(("discrete", "continuous", "branches", "hybrid")),
         settings=baseline_settings.RepeatSettings,
     )

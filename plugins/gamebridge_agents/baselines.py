@@ -14,7 +14,9 @@ from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from gamebridge import errors
 from gamebridge.contract import AgentRequest
 from gamebridge.contract.specs import Array
+from gamebridge.tf import masks
 from gamebridge.training import learners
+from gamebridge_agents import exploration
 
 # Bounds wider than this are none: nobody means 1e30 when asking for any number.
 _WIDEST = 1e6
@@ -50,7 +52,8 @@ class RandomLearner(_Baseline):
 
     def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
         """Draws."""
-        return draw(self._action_spec, self._num_slots, seed), ()
+        allowed = masks.allowed(time_step.observation)
+        return draw(self._action_spec, self._num_slots, seed, allowed), ()
 
 
 class RandomPolicy(tf_policy.TFPolicy):
@@ -73,7 +76,8 @@ class RandomPolicy(tf_policy.TFPolicy):
     ) -> policy_step.PolicyStep:
         number = tf.cast(self.num_draws.assign_add(1), tf.int32)
         drawn_by = tf.random.experimental.stateless_fold_in(self._seed, number)
-        action = draw(self.action_spec, tf.shape(time_step.step_type)[0], drawn_by)
+        count, allowed = tf.shape(time_step.step_type)[0], masks.allowed(time_step.observation)
+        action = draw(self.action_spec, count, drawn_by, allowed)
         return policy_step.PolicyStep(action, policy_state)
 
 
@@ -96,12 +100,15 @@ class RepeatLearner(_Baseline):
 
 
 class RepeatPolicy(tf_policy.TFPolicy):
-    """Gives one action."""
+    """Gives one action; of its integers, where they are not allowed, the first that is."""
 
-    def __init__(self, time_step_spec: ts.TimeStep, action_spec: Any, action: Array) -> None:
-        """Keeps the action, of one slot."""
+    def __init__(self, time_step_spec: ts.TimeStep, action_spec: Any, action: list[Array]) -> None:
+        """Keeps the action, of one slot, in leaves."""
         super().__init__(time_step_spec, action_spec)
-        self._one = tf.constant(action, action_spec.dtype)
+        self._leaves = [
+            tf.constant(leaf, spec.dtype)
+            for leaf, spec in zip(action, tf.nest.flatten(action_spec), strict=True)
+        ]
 
     def _variables(self) -> list[tf.Variable]:
         return []
@@ -110,16 +117,40 @@ class RepeatPolicy(tf_policy.TFPolicy):
         self, time_step: ts.TimeStep, policy_state: Any = (), seed: Any = None
     ) -> policy_step.PolicyStep:
         count = tf.shape(time_step.step_type)[0]
-        shape = tf.concat([[count], tf.shape(self._one)], 0)
-        return policy_step.PolicyStep(tf.broadcast_to(self._one, shape), policy_state)
+        allowed = masks.by_leaf(masks.allowed(time_step.observation), self.action_spec)
+        leaves = []
+        for one, may in zip(self._leaves, allowed, strict=True):
+            leaf = tf.broadcast_to(one, tf.concat([[count], tf.shape(one)], 0))
+            if may is not None:
+                wanted = tf.one_hot(tf.cast(leaf, tf.int64), may.shape[-1])
+                leaf = tf.cast(tf.argmax(masks.masked(wanted, may), -1), one.dtype)
+            leaves.append(leaf)
+        action = tf.nest.pack_sequence_as(self.action_spec, leaves)
+        return policy_step.PolicyStep(action, policy_state)
 
 
-def draw(action_spec: Any, count: tf.Tensor | int, seed: tf.Tensor) -> tf.Tensor:
-    """Draws `count` actions of a spec, uniformly; parts without bounds from a standard normal."""
+def draw(action_spec: Any, count: tf.Tensor | int, seed: tf.Tensor, allowed: Any = None) -> Any:
+    """Draws `count` actions of a spec, uniformly; parts without bounds from a standard normal.
+
+    Args:
+      action_spec: nest of specs.
+      count: scalar.
+      seed: int32 [2], a stateless seed.
+      allowed: nest of bool [count, n], one for each integer, or None for all.
+    """
+    flat = tf.nest.flatten(action_spec)
+    seeds = [seed] if len(flat) == 1 else tf.unstack(tf.random.split(seed, len(flat)))
+    drawn = [
+        _draw_leaf(spec, count, one, may)
+        for spec, one, may in zip(flat, seeds, masks.by_leaf(allowed, action_spec), strict=True)
+    ]
+    return tf.nest.pack_sequence_as(action_spec, drawn)
+
+
+def _draw_leaf(action_spec: Any, count: Any, seed: tf.Tensor, may: tf.Tensor | None) -> tf.Tensor:
     shape = tf.concat([[count], tf.constant(action_spec.shape.as_list(), tf.int32)], 0)
     if tensor_spec.is_discrete(action_spec):
-        num_actions = int(action_spec.maximum) + 1
-        drawn = tf.random.stateless_uniform(shape, seed, 0, num_actions, tf.int64)
+        drawn = exploration.any_integer(shape, int(action_spec.maximum) + 1, seed, may)
         return tf.cast(drawn, action_spec.dtype)
     low, high, is_bounded = _bounds(action_spec)
     seeds = tf.random.split(seed, 2)
@@ -138,28 +169,44 @@ def _bounds(action_spec: Any) -> tuple[Array, Array, Array]:
     return low, high, (low > -_WIDEST) & (high < _WIDEST)
 
 
-def _chosen(action: tuple[float, ...], action_spec: Any) -> Array:
-    """Returns the action that the setting names, or the one that an empty setting means."""
-    shape = action_spec.shape.as_list()
-    size = int(np.prod(shape))
-    low, high, is_bounded = _bounds(action_spec)
+def _chosen(action: tuple[float, ...], action_spec: Any) -> list[Array]:
+    """Returns the leaves that the setting names, or those that an empty setting means."""
+    flat = tf.nest.flatten(action_spec)
     if not action:
-        if tensor_spec.is_discrete(action_spec):
-            return np.zeros(shape)
-        middle = np.where(is_bounded, low, 0) / 2 + np.where(is_bounded, high, 0) / 2
-        return np.where(is_bounded, middle, np.clip(0.0, low, high))
-    values = np.asarray(action)
-    is_whole = not tensor_spec.is_discrete(action_spec) or (values == np.floor(values)).all()
-    if values.size != size or not is_whole:
-        wants = "integer" if tensor_spec.is_discrete(action_spec) else "number"
+        return [_middle(spec) for spec in flat]
+    sizes = [int(np.prod(spec.shape.as_list())) for spec in flat]
+    parts = np.split(np.asarray(action), np.cumsum(sizes)[:-1])
+    kinds = [tensor_spec.is_discrete(spec) for spec in flat]
+    is_whole = [
+        (part == np.floor(part)).all() for part, kind in zip(parts, kinds, strict=True) if kind
+    ]
+    if len(action) != sum(sizes) or not all(is_whole):
+        wants = " and ".join(
+            f"{size} {'integer' if kind else 'number'}{'s' if size > 1 else ''}"
+            for size, kind in zip(sizes, kinds, strict=True)
+        )
         raise errors.ConfigError(
-            f"agent.action is {list(action)}: expected {size} {wants}{'s' if size > 1 else ''}, "
+            f"agent.action is {list(action)}: expected {wants}, "
             "the game's action as the agent is offered it."
         )
-    values = values.reshape(shape)
-    if (values < low).any() or (values > high).any():
-        raise errors.ConfigError(
-            f"agent.action is {list(action)}: expected {np.min(low):g} to {np.max(high):g}, "
-            "the game's action as the agent is offered it."
-        )
-    return values
+    leaves = []
+    for part, spec in zip(parts, flat, strict=True):
+        low, high, _ = _bounds(spec)
+        values = part.reshape(spec.shape.as_list())
+        if (values < low).any() or (values > high).any():
+            raise errors.ConfigError(
+                f"agent.action is {list(action)}: expected {np.min(low):g} to {np.max(high):g}"
+                f"{'' if len(flat) == 1 else f' in place of {part.tolist()}'}, "
+                "the game's action as the agent is offered it."
+            )
+        leaves.append(values)
+    return leaves
+
+
+def _middle(spec: Any) -> Array:
+    """Returns 0 for integers, else the middle of what has bounds."""
+    if tensor_spec.is_discrete(spec):
+        return np.zeros(spec.shape.as_list())
+    low, high, is_bounded = _bounds(spec)
+    middle = np.where(is_bounded, low, 0) / 2 + np.where(is_bounded, high, 0) / 2
+    return np.where(is_bounded, middle, np.clip(0.0, low, high))

@@ -16,7 +16,6 @@ import numpy as np
 import tensorflow as tf  # noqa: TID253
 import tensorflow_probability as tfp
 from tf_agents.distributions import utils as distributions  # noqa: TID253
-from tf_agents.networks import network  # noqa: TID253
 from tf_agents.networks import utils as network_utils  # noqa: TID253
 from tf_agents.utils import common, nest_utils  # noqa: TID253
 
@@ -26,7 +25,7 @@ from gamebridge.tf import networks
 _MIN_LOG_STD, _MAX_LOG_STD = -20.0, 2.0
 
 
-class _Seeing(network.Network):
+class _Seeing(networks.Observing):
     """What all three have: an encoder, layers on top of it, any number of outer axes."""
 
     def __init__(

@@ -17,7 +17,7 @@ from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
-from gamebridge.tf import networks, optimizers
+from gamebridge.tf import networks, normalizers, optimizers
 from gamebridge.training import learners
 
 _LAST = int(ts.StepType.LAST)
@@ -50,10 +50,8 @@ class PPOLearner(learners.OnPolicyLearner):
         self._critic = networks.ValueNetwork(
             observation_spec, seed=(request.seed + 1_000_003) % 2**31, **shape
         )
-        # TF-Agents' normaliser casts back to the observation's dtype, which turns a
-        # uint8 frame into 0, 1 and 255: floats only.
-        self._normalizes = self._settings.normalize_observations and all(
-            spec.dtype.is_floating for spec in tf.nest.flatten(observation_spec)
+        self._normalizes = self._settings.normalize_observations and normalizers.has_floats(
+            observation_spec
         )
         self._learning_rate = tf.Variable(self._settings.learning_rate, trainable=False)
         self._steps_trained = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -71,12 +69,15 @@ class PPOLearner(learners.OnPolicyLearner):
             num_epochs=1,
             # A constant reward has no variance, and normalised becomes +10 each step.
             normalize_rewards=False,
-            normalize_observations=self._normalizes,
+            normalize_observations=False,
             compute_value_and_advantage_in_train=True,
             update_normalizers_in_train=False,
             aggregate_losses_across_replicas=False,
             train_step_counter=tf.Variable(0, dtype=tf.int64, trainable=False),
         )
+        if self._normalizes:
+            self._normalizer = normalizers.FloatsNormalizer(observation_spec)
+            normalizers.install(self._agent, self._normalizer)
         self.policy = self._agent.policy
         self._collect_policy = self._agent.collect_policy
         self.info_spec = self._collect_policy.info_spec
@@ -93,14 +94,17 @@ class PPOLearner(learners.OnPolicyLearner):
             "steps_trained": self._steps_trained,
         }
         if self._normalizes:
-            normalizer = self._collect_policy.observation_normalizer
-            parts["normalizer"] = dict(enumerate_names(normalizer.variables))
+            variables = tf.nest.flatten(self._normalizer.variables)
+            parts["normalizer"] = {str(index): part for index, part in enumerate(variables)}
         return parts
 
     def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
         """Samples from the policy; the info is the distribution's parameters."""
         step = self._collect_policy.distribution(time_step)
-        return step.action.sample(seed=seed), step.info
+        parts = tf.nest.flatten(step.action)
+        seeds = [seed] if len(parts) == 1 else tf.unstack(tf.random.split(seed, len(parts)))
+        drawn = [part.sample(seed=one) for part, one in zip(parts, seeds, strict=True)]
+        return tf.nest.pack_sequence_as(self._action_spec, drawn), step.info
 
     def train(self, rollout: learners.Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Some epochs of minibatches over one rollout."""
@@ -217,7 +221,7 @@ class PPOLearner(learners.OnPolicyLearner):
             "loss": info.loss,
             "policy_loss": info.extra.policy_gradient_loss,
             "value_loss": info.extra.value_estimation_loss,
-            "entropy": tf.reduce_sum(old.entropy() * used) / num_used,
+            "entropy": tf.reduce_sum(common.entropy(old, self._action_spec, 1) * used) / num_used,
             "clip_fraction": info.extra.clip_fraction,
             "approx_kl": tf.reduce_sum((old_log_prob - new_log_prob) * used) / num_used,
         }
@@ -264,8 +268,3 @@ def advantages_and_returns(
         reverse=True,
     )
     return advantages, advantages + values[:-1]
-
-
-def enumerate_names(variables: Any) -> list[tuple[str, Any]]:
-    """Pairs variables with their position, as a checkpoint's names."""
-    return [(str(index), variable) for index, variable in enumerate(variables)]

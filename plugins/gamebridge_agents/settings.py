@@ -33,7 +33,7 @@ class PPOSettings:
       entropy_weight: of the entropy bonus.
       value_weight: of the value loss.
       gradient_clip: greatest global norm of a gradient.
-      normalize_observations: by running mean and variance; float observations only.
+      normalize_observations: by running mean and variance; floats that are no picture only.
       reward_scale: multiplies rewards while training.
       units: sizes of the fully connected layers, of actor and critic alike.
       conv_filters: filters of the three convolutions over frames.

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf  # noqa: TID253
-from tf_agents.networks import network  # noqa: TID253
 from tf_agents.networks import utils as network_utils  # noqa: TID253
 from tf_agents.specs import tensor_spec  # noqa: TID253
 from tf_agents.utils import nest_utils  # noqa: TID253
@@ -33,7 +32,7 @@ MAX_VALUES = 64
 _WIDEST = 1e6
 
 
-class TileNetwork(network.Network):
+class TileNetwork(networks.Observing):
     """Values of each action: observation [B, ...] to float32 [B, num_actions]."""
 
     def __init__(

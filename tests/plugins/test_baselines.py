@@ -63,6 +63,33 @@ def test_random_fills_the_bounds_of_each_part_and_is_normal_where_there_are_none
         assert np.isfinite(actions).all()
 
 
+NESTED = (specs.discrete(3), specs.discrete(2, dtype=np.int32), specs.box((2,), -1.0, 1.0))
+
+
+def test_random_draws_all_parts_of_an_action_each_for_itself(make_learner):
+    game = of_action((*NESTED, NESTED[0]), 500)
+    learner = make_learner("random", game)
+    step = environment.GameTFEnvironment(game).current_time_step()
+    for actions in (learner.act(step, tf.constant([0, 5]))[0], learner.policy.action(step).action):
+        assert [part.dtype for part in actions] == [tf.int64, tf.int32, tf.float32, tf.int64]
+        assert np.bincount(actions[0]).min() > 130
+        assert np.bincount(actions[1]).min() > 200
+        assert actions[2].numpy().min() < -0.9
+        assert 0.2 < np.mean(actions[0] == actions[3]) < 0.5
+
+
+def test_repeat_repeats_all_parts_of_an_action(make_learner):
+    game = of_action(NESTED, 3)
+    step = environment.GameTFEnvironment(game).current_time_step()
+    for action, parts in (
+        ((), (0, 0, [0.0, 0.0])),
+        ((2.0, 1.0, 0.5, -1.0), (2, 1, [0.5, -1.0])),
+    ):
+        found = make_learner("repeat", game, action=action).policy.action(step).action
+        for part, wanted in zip(found, parts, strict=True):
+            np.testing.assert_array_equal(part, [wanted] * 3)
+
+
 def test_random_draws_anew_each_time_and_the_same_from_the_same_seed(make_learner):
     game = of_action(specs.box((2,), -1.0, 1.0), 3)
     step = environment.GameTFEnvironment(game).current_time_step()
@@ -101,6 +128,8 @@ def test_repeat_repeats(make_learner, spec, action, repeated):
         (specs.discrete(3), (0.5,), r"agent.action is \[0.5\]: expected 1 integer, the game's"),
         (specs.box((2,), -1, 1), (0.5,), r"agent.action is \[0.5\]: expected 2 numbers, the"),
         (specs.box((1,), -1, 1), (1.5,), r"agent.action is \[1.5\]: expected -1 to 1, the"),
+        (NESTED, (1.0,), r"\[1.0\]: expected 1 integer and 1 integer and 2 numbers, the"),
+        (NESTED, (1, 2, 0, 0), r"expected 0 to 1 in place of \[2\], the game's"),
     ],
 )
 def test_an_action_that_the_game_does_not_have_is_refused(make_learner, spec, action, message):

@@ -14,7 +14,7 @@ from gamebridge.tf import start
 start.load()
 
 import tensorflow as tf  # noqa: E402, TID253
-from tf_agents.utils import value_ops  # noqa: E402, TID253
+from tf_agents.utils import common, value_ops  # noqa: E402, TID253
 
 from gamebridge.tf import environment  # noqa: E402
 from gamebridge.training import learners, on_policy  # noqa: E402
@@ -257,7 +257,7 @@ def test_frames_are_never_normalised(driver_of):
     [
         (specs.box((2,)), True),
         (specs.discrete(3), False),
-        ({"a": specs.box((2,)), "b": specs.box((2,), 0, 5, dtype=np.int64)}, False),
+        ({"a": specs.box((2,)), "b": specs.box((2,), 0, 5, dtype=np.int64)}, True),
         ({"a": specs.box((2,)), "b": specs.box((1,), dtype=np.float64)}, True),
     ],
 )
@@ -272,11 +272,15 @@ def test_only_floats_are_normalised(make_learner, spec, normalises):
 def test_the_normaliser_stands_still_while_a_rollout_is_collected_and_learned_from(driver_of):
     driver, learner = driver_of(fakes.Corridor(2, length=40))
     normalizer = learner._collect_policy.observation_normalizer
-    before = [variable.numpy() for variable in normalizer.variables]
+
+    def statistics():
+        return [variable.numpy() for variable in tf.nest.flatten(normalizer.variables)]
+
+    before = statistics()
     driver.advance(15)
-    assert same(before, [variable.numpy() for variable in normalizer.variables])
+    assert same(before, statistics())
     driver.advance(1)
-    assert not same(before, [variable.numpy() for variable in normalizer.variables])
+    assert not same(before, statistics())
     normalized = normalizer.normalize(driver._rollout.observation.numpy()).numpy()
     assert abs(normalized.mean()) < 0.2
 
@@ -350,6 +354,41 @@ def test_ppo_learns_to_say_the_number_it_is_shown(driver_of):
     step = driver.environment.current_time_step()._replace(observation=shown)
     said = learner.policy.action(step).action
     assert np.abs(said - shown).max() < 0.3
+
+
+def test_ppo_learns_to_choose_and_to_set_at_once(driver_of):
+    driver, learner = driver_of(
+        fakes.Orders(8, (4, 3), 1), gamma=0.1, rollout_length=32, minibatch_size=64, num_epochs=8,
+        learning_rate=5e-3, units=(32,),
+    )  # fmt: skip
+    for _ in range(15):
+        driver.advance(32)
+    told = {
+        "numbers": tf.constant([[n % 4, n % 3] for n in range(12)], tf.int64),
+        "levels": tf.constant(np.linspace(-0.9, 0.9, 12)[:, None], tf.float32),
+    }
+    step = environment.ts.restart(told, 12)
+    first, second, level = learner.policy.action(step).action
+    assert np.mean(first == told["numbers"][:, 0]) == 1
+    assert np.mean(second == told["numbers"][:, 1]) == 1
+    assert np.abs(level - told["levels"]).mean() < 0.3
+
+
+def test_what_several_parts_of_an_action_say_is_summed(make_learner):
+    game = fakes.Orders(5, (4, 3), 2, is_masked=True)
+    learner = make_learner("ppo", game, **SMALL)
+    step = environment.GameTFEnvironment(game).current_time_step()
+    action, info = learner.act(step, tf.constant([0, 1]))
+    first, second, normal = learner._collect_policy.distribution(step).action
+    parts = [one.log_prob(part) for one, part in zip((first, second, normal), action, strict=True)]
+    whole = common.log_probability((first, second, normal), action, learner._action_spec)
+    np.testing.assert_allclose(whole, sum(parts), rtol=1e-6)
+    entropy = common.entropy((first, second, normal), learner._action_spec)
+    # Of a nearly uniform choice it is the logarithm of the number of what is allowed.
+    masks = step.observation["action_mask"]
+    expected = sum(np.log(np.sum(mask, -1)) for mask in masks) + normal.entropy().numpy()
+    np.testing.assert_allclose(entropy, expected, atol=0.01)
+    assert {name: part.shape for name, part in info["dist_params"][2].items()}
 
 
 MIXED = {

@@ -188,7 +188,7 @@ def test_no_two_layers_of_a_network_begin_alike():
 def test_the_actors_mean_is_not_squashed_into_the_bounds():
     actor = networks.ActorNetwork(tensors(specs.box((2,))), tensors(specs.box((3,), -1.0, 1.0)))
     actor.create_variables()
-    actor._head.bias.assign([50.0, -50.0, 0.0])
+    actor._heads[0].bias.assign([50.0, -50.0, 0.0])
     distribution, _ = actor(tf.zeros([1, 2]))
     np.testing.assert_allclose(distribution.mode(), [[50, -50, 0]], atol=1e-5)
 
