@@ -34,6 +34,18 @@ REQUIREMENTS = {
         "numpy==1.23.5",
         "grpcio==1.74.0",
     ),
+    # TF-Agents' own loops, with the replay server that its tutorials use.
+    "tf-agents": (
+        "tf-agents==0.19.0",
+        "tensorflow==2.15.1",
+        "tensorflow-probability==0.23.0",
+        "dm-reverb==0.14.0",
+        "numpy==1.26.4",
+        "protobuf==4.25.9",
+        "gym==0.23.0",
+        "pygame==2.1.3",
+        "setuptools<81",
+    ),
     "envpool": ("numpy==1.26.4", "gymnasium==1.3.0", "envpool==1.2.5"),
 }
 
