@@ -3,9 +3,16 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# racing/random and racing/circuit show and take what racing/oval does.
+MATRIX := gym/CartPole-v1 gym/Pendulum-v1 gym/LunarLander-v3 gym/LunarLanderContinuous-v3 \
+	racing/oval racing/oval-discrete racing/oval-pixels racing/oval-pixels-discrete racing/oval-line \
+	unity/racing catch/84 spaces/dict spaces/tuple spaces/multi-discrete spaces/multi-binary \
+	spaces/mixed spaces/masked spaces/dict-action spaces/tuple-action \
+	spaces/multi-discrete-action spaces/multi-binary-action spaces/whole-numbers-action \
+	spaces/endless-action
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check check-wheel format lint types bench bench-faults bench-unity bench-peers clean
+.PHONY: setup demo test check check-wheel format lint types bench bench-faults bench-unity bench-peers bench-learning matrix clean
 
 setup: $(READY)
 
@@ -65,6 +72,18 @@ bench-faults: $(READY)
 # Our client of Unity players beside the one of mlagents-envs, some ten minutes.
 bench-unity: bench-peers
 	$(BIN)/python benchmarks/unity.py
+
+# What each agent learns, beside what others published: many hours, which can be stopped at any
+# time and gone on with.
+bench-learning: bench-peers
+	$(BIN)/python benchmarks/learning.py
+	$(BIN)/python benchmarks/learning_table.py --write docs/learning.md README.md
+	$(BIN)/python benchmarks/learning_peers.py
+	$(BIN)/python benchmarks/loops.py
+
+# Every agent on every game of the README's table, for a few hundred steps each; likewise.
+matrix: $(READY)
+	$(BIN)/gamebridge --plugins examples/plugins matrix --run --markdown README.md $(MATRIX)
 
 # The peers' environments, under build/bench; PIP_EXTRA_INDEX_URL can name PyTorch's index
 # of CPU builds, to be spared the CUDA packages.

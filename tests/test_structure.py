@@ -41,6 +41,7 @@ LAYERS = [
     ["benching"],
     ["opening"],
     ["api"],
+    ["matrix"],
     ["cli"],
 ]
 # What plugins may use of gamebridge. Those of games the contract, what reads TOML files, and what

@@ -17,7 +17,11 @@ def _make(request):  # noqa: ANN001, ANN202
 @hookimpl
 def gamebridge_games():  # noqa: ANN201
     """Lists the family."""
-    yield GameFamily("catch/<size>", "Catch a falling ball with a paddle, from pixels.")
+    yield GameFamily(
+        "catch/<size>",
+        "Catch a falling ball with a paddle, from pixels.",
+        examples=("catch/84",),
+    )
 
 
 @hookimpl

@@ -23,6 +23,7 @@ from gamebridge.cli import (
     environing,
     evaluating,
     listing,
+    matrix,
     training,
 )
 from gamebridge.cli.terminal import Terminal
@@ -47,6 +48,7 @@ app.command("agents")(listing.agents)
 app.command("plugins")(listing.plugins)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
+app.command("matrix")(matrix.matrix)
 app.command("bench")(benching.bench)
 app.command("doctor")(doctoring.doctor)
 app.add_typer(environing.app, name="env")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from gamebridge.contract import game, policies
+from gamebridge.contract import game, policies, specs
 from gamebridge.supervision.settings import SupervisionSettings
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class GameRecord:
         own, as pip takes it, such as ("gymnasium==1.4.0", "numpy>=2").
       source: the file that wrappers, presets and training were read from, so that an error
         names its line; None where they are the plugin's own.
+      plays_alone: whether it can be played with the default settings and nobody's help;
+        `gamebridge matrix` passes over those that cannot.
     """
 
     id: str
@@ -91,6 +93,7 @@ class GameRecord:
     python: str = ""
     requirements: tuple[str, ...] = ()
     source: config.Source | None = None
+    plays_alone: bool = True
 
     def __post_init__(self) -> None:
         """Checks what can be checked without making the game.
@@ -117,10 +120,12 @@ class GameFamily:
     Attributes:
       pattern: for people, such as "gym/<id>".
       summary: one line for `gamebridge games`.
+      examples: ids of members that stand for the others, in `gamebridge matrix`.
     """
 
     pattern: str
     summary: str
+    examples: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,6 +173,9 @@ class AgentRecord:
       settings: a frozen dataclass, each field with a default.
       presets: kind of observation ("image" or "vector") -> settings that suit it.
       num_slots: how many slots it collects with unless told otherwise.
+      objection: tells from the specs of a fitted game, observation and action, and its
+        settings why it cannot learn it, "" where it can: what its `make` would refuse, for
+        `gamebridge matrix`, which makes no agent. None where it can learn any.
     """
 
     id: str
@@ -177,6 +185,7 @@ class AgentRecord:
     settings: type[Any] = NoSettings
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     num_slots: int = 8
+    objection: Callable[[specs.Spec, specs.Spec, Any], str] | None = None
 
     def __post_init__(self) -> None:
         """Checks what can be checked without making the agent.

@@ -10,6 +10,7 @@ from gamebridge.contract import AgentNeeds, AgentRecord, AgentRequest, hookimpl
 from gamebridge_agents import (
     baseline_settings,
     continuous_settings,
+    objections,
     settings,
     value_settings,
 )
@@ -53,6 +54,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         settings=continuous_settings.SACSettings,
         presets=continuous_settings.CONTINUOUS_PRESETS,
         num_slots=4,
+        objection=objections.to_squashing,
     )
     yield AgentRecord(
         id="td3",
@@ -62,6 +64,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         settings=continuous_settings.TD3Settings,
         presets=continuous_settings.CONTINUOUS_PRESETS,
         num_slots=4,
+        objection=objections.to_squashing,
     )
     yield AgentRecord(
         id="ddpg",
@@ -71,6 +74,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         settings=continuous_settings.DDPGSettings,
         presets=continuous_settings.CONTINUOUS_PRESETS,
         num_slots=4,
+        objection=objections.to_squashing,
     )
     yield AgentRecord(
         id="ddqn",
@@ -97,6 +101,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         needs=AgentNeeds(("discrete",)),
         settings=value_settings.QLearningSettings,
         num_slots=4,
+        objection=objections.to_table,
     )
     yield AgentRecord(
         id="random",

@@ -29,7 +29,7 @@ from gamebridge.contract import AgentRequest, seeding
 from gamebridge.tf import optimizers
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
-from gamebridge_agents import continuous_networks
+from gamebridge_agents import continuous_networks, objections
 
 _MID = int(ts.StepType.MID)
 
@@ -155,9 +155,5 @@ def _bounds(action_spec: Any) -> tuple[Any, Any]:
     )
     # Games say 3.4e38 where they mean no bound.
     if not (np.abs([low, high]) < 1e30).all():
-        raise errors.FitError(
-            f"The game's action is floats from {low} to {high}: an actor that squashes its "
-            "actions needs finite bounds. Give the game's action spec a minimum and a maximum, "
-            "or choose ppo."
-        )
+        raise errors.FitError(objections.unbounded(low, high))
     return low, high

@@ -21,13 +21,11 @@ from tf_agents.specs import tensor_spec  # noqa: TID253
 from tf_agents.utils import nest_utils  # noqa: TID253
 
 from gamebridge import errors
+from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
 from gamebridge.tf import networks
+from gamebridge_agents import objections
 
-# A table of more numbers than this (64 MiB) would never be filled.
-MAX_NUMBERS = 2**24
-# Integers of more values than these are cut like floats.
-MAX_VALUES = 64
 # Bounds wider than this are none, as in gym's classic control.
 _WIDEST = 1e6
 
@@ -51,23 +49,16 @@ class TileNetwork(networks.Observing):
         """
         super().__init__(observation_spec, state_spec=(), name=name)
         if networks.has_frames(observation_spec):
-            raise errors.FitError(
-                "q-learning cannot see frames: they have no tiles. Choose dqn, or a form of the "
-                "game without pictures."
-            )
+            raise errors.FitError(objections.NO_FRAMES)
         low, high, steps = _parts(observation_spec)
         self._is_cut = np.equal(steps, 0)
         #: float32 [parts]: whether a part's range is measured.
         self._is_measured = self._is_cut & ~((low > -_WIDEST) & (high < _WIDEST))
         sides = np.where(self._is_cut, bins + (num_tilings > 1), steps).astype(np.int64)
         num_actions = int(action_spec.maximum) + 1
-        num_numbers = num_tilings * num_actions * float(np.prod(sides.astype(np.float64)))
-        if num_numbers > MAX_NUMBERS:
-            raise errors.FitError(
-                f"q-learning would need a table of {num_numbers:,.0f} numbers for {len(sides)} "
-                f"parts of an observation; at most {MAX_NUMBERS:,} are sensible. Lower agent.bins "
-                "or agent.num_tilings, or choose dqn."
-            )
+        objection = objections.large_table(steps, num_actions, bins, num_tilings)
+        if objection:
+            raise errors.FitError(objection)
         self._num_tilings = num_tilings
         self._sides = sides
         # Of tiles, for a part that is cut; else a value is its tile.
@@ -132,23 +123,12 @@ class TileNetwork(networks.Observing):
 
 
 def _parts(observation_spec: Any) -> tuple[Array, Array, Array]:
-    """Returns low, high and the number of values (0: it is cut) of each part."""
-    lows, highs, counts = [], [], []
+    leaves = []
     for spec in tf.nest.flatten(observation_spec):
-        size = int(np.prod(spec.shape))
-        low, high = np.full(size, -np.inf), np.full(size, np.inf)
-        if spec.dtype == tf.bool:
-            low, high = np.zeros(size), np.ones(size)
-        elif isinstance(spec, tensor_spec.BoundedTensorSpec):
-            low = np.broadcast_to(np.float64(spec.minimum), spec.shape).reshape(-1)
-            high = np.broadcast_to(np.float64(spec.maximum), spec.shape).reshape(-1)
-        count = np.zeros(size)
-        if not spec.dtype.is_floating:
-            count = np.where(high - low < MAX_VALUES, high - low + 1, 0)
-        lows.append(low)
-        highs.append(high)
-        counts.append(count)
-    return np.concatenate(lows), np.concatenate(highs), np.concatenate(counts)
+        is_bounded = isinstance(spec, tensor_spec.BoundedTensorSpec)
+        bounds = (spec.minimum, spec.maximum) if is_bounded else (None, None)
+        leaves.append(specs.ArraySpec(tuple(spec.shape), spec.dtype.as_numpy_dtype, *bounds))
+    return objections.parts(leaves)
 
 
 def _offsets(num_tilings: int, num_parts: int) -> Array:

@@ -172,10 +172,15 @@ def _atari_record(name: str, summary: str) -> GameRecord:
 def gamebridge_games() -> Iterator[GameRecord | GameFamily]:
     """Yields the games that come with gymnasium, and the family of all others."""
     yield from _KNOWN.values()
-    yield GameFamily("gym/ALE/<id>", f"Atari 2600, prepared for agents; picture; {_ATARI}.")
+    yield GameFamily(
+        "gym/ALE/<id>",
+        f"Atari 2600, prepared for agents; picture; {_ATARI}.",
+        examples=("gym/ALE/Pong-v5",),
+    )
     yield GameFamily(
         "gym/<id>",
         "Any id that gymnasium knows, or else legacy gym; also gym/<module>:<id>.",
+        examples=("gym/LunarLanderContinuous-v3",),
     )
 
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from gamebridge.contract import AgentNeeds, AgentRecord, AgentRequest
+from gamebridge.contract import AgentNeeds, AgentRecord, AgentRequest, specs
+from gamebridge_racing import settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ def records() -> Iterator[AgentRecord]:
         make=_make,
         needs=AgentNeeds(("continuous",)),
         settings=Pursuit,
+        objection=objection,
     )
     yield AgentRecord(
         id="wall-rider",
@@ -55,6 +57,20 @@ def records() -> Iterator[AgentRecord]:
         make=_make,
         needs=AgentNeeds(("continuous",)),
         settings=WallRide,
+        objection=objection,
+    )
+
+
+def objection(observation: specs.Spec, action: specs.Spec, chosen: Any) -> str:
+    """Returns why a driver that follows the line cannot drive what shows this, "" if it can."""
+    leaves = [*specs.leaves(observation), *specs.leaves(action)]
+    if [tuple(leaf.shape) for leaf in leaves] == [(settings.LINE_WIDTH,), (2,)]:
+        return ""
+    *shown, driven = (f"{leaf.dtype} {list(leaf.shape)}" for leaf in leaves)
+    return (
+        "this driver follows the line that racing/oval-line, racing/random-line and "
+        f"racing/circuit-line show: float32 [{settings.LINE_WIDTH}], driven by float32 [2]. This "
+        f"game shows {' and '.join(shown)}, driven by {driven}. Choose one of those games."
     )
 
 

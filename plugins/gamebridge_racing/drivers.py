@@ -21,10 +21,10 @@ from tf_agents.trajectories import policy_step  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge import errors
-from gamebridge.contract import AgentRequest
+from gamebridge.contract import AgentRequest, specs
 from gamebridge.training import learners
+from gamebridge_racing import agents, game, physics, settings
 from gamebridge_racing import car as cars
-from gamebridge_racing import game, physics
 
 # It comes back to the line within a way of so many seconds and metres.
 _REACH_S, _REACH_M = 0.35, 4.0
@@ -56,15 +56,13 @@ class PursuitLearner(learners.OnPolicyLearner):
           FitError: it does not.
         """
         observation, action = request.time_step_spec.observation, request.action_spec
-        width = 6 + 3 * game.NUM_POINTS
-        leaves = tf.nest.flatten([observation, action])
-        if [tuple(leaf.shape) for leaf in leaves] != [(width,), (2,)]:
-            *shown, driven = (f"{leaf.dtype.name} {list(leaf.shape)}" for leaf in leaves)
-            raise errors.FitError(
-                "this driver follows the line that racing/oval-line, racing/random-line and "
-                f"racing/circuit-line show: float32 [{width}], driven by float32 [2]. This game "
-                f"shows {' and '.join(shown)}, driven by {driven}. Choose one of those games."
-            )
+        shown, driven = tf.nest.map_structure(
+            lambda leaf: specs.ArraySpec(tuple(leaf.shape), leaf.dtype.as_numpy_dtype),
+            (observation, action),
+        )
+        objection = agents.objection(shown, driven, request.settings)
+        if objection:
+            raise errors.FitError(objection)
         self._pace = tf.Variable(request.settings.pace, trainable=False, dtype=tf.float32)
         self.policy = _Script(request.time_step_spec, action, self._drive)
 
@@ -114,7 +112,7 @@ def pursue(observation: tf.Tensor, pace: Any) -> tf.Tensor:
     hold = car.grip * cars.GRAVITY_M_S2
     speed = observation[:, 0] * physics.SPEED_UNIT
     yaw_rate = observation[:, 1] * physics.YAW_RATE_UNIT
-    points = tf.reshape(observation[:, 6:], [-1, game.NUM_POINTS, 3])
+    points = tf.reshape(observation[:, 6:], [-1, settings.NUM_POINTS, 3])
     places = points[:, :, :2] * physics.DISTANCE_UNIT
     # The line beside the car: its direction, and how far to the left it is.
     along = places[:, 2] - places[:, 0]
@@ -156,7 +154,7 @@ def _curvature(first: tf.Tensor, second: tf.Tensor, third: tf.Tensor) -> tf.Tens
 def _at(values: tf.Tensor, distance: tf.Tensor) -> tf.Tensor:
     """Returns float32 [B, K]: values [B, NUM_POINTS, K] so many metres, [B], past the first."""
     place = distance / game.POINT_SPACING_M
-    place = tf.clip_by_value(place, 0.0, game.NUM_POINTS - 1 - 1e-3)
+    place = tf.clip_by_value(place, 0.0, settings.NUM_POINTS - 1 - 1e-3)
     before = tf.cast(tf.floor(place), tf.int32)
     share = (place - tf.floor(place))[:, None]
     return (1.0 - share) * tf.gather(values, before, batch_dims=1) + share * tf.gather(

@@ -18,8 +18,7 @@ DISCRETE_ACTIONS = np.asarray(
 )
 PIXELS = 96
 _SEEDS_AT_ONCE = 16
-# Of the line view: how many points of the line are seen, and each how many-th.
-NUM_POINTS = 12
+# Of the line view: of which points of the line each how many-th is seen.
 _STRIDE = 2
 POINT_SPACING_M = _STRIDE * garage.LINE_SPACING_M
 
@@ -186,7 +185,7 @@ class RacingGame(contract.Game):
     def _specify(self) -> specs.Spec:
         if self._view == "pixels":
             return specs.frame(PIXELS, PIXELS, 3, name="road")
-        count = self._settings.num_rays + 6 if self._view == "lidar" else 6 + 3 * NUM_POINTS
+        count = self._settings.num_rays + 6 if self._view == "lidar" else settings.LINE_WIDTH
         bound = physics.OBSERVATION_BOUND
         return specs.box((count,), -bound, bound, name=self._view)
 

@@ -11,6 +11,9 @@ from gamebridge_racing import car as cars
 View = Literal["lidar", "pixels", "line"]
 Actions = Literal["continuous", "discrete"]
 Camera = Literal["follow", "track"]
+# Of the line view: how many points of the line are seen, and the numbers of an observation.
+NUM_POINTS = 12
+LINE_WIDTH = 6 + 3 * NUM_POINTS
 
 
 # Before the classes: their own defaults are checked as they are made.

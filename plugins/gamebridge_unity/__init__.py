@@ -38,6 +38,7 @@ def gamebridge_games() -> Iterator[GameRecord | GameFamily]:
         settings=settings.BuildSettings,
         num_slots=_slots_of_path,
         is_scene=True,
+        plays_alone=False,
     )
     yield GameRecord(
         id="unity/editor",
@@ -45,6 +46,7 @@ def gamebridge_games() -> Iterator[GameRecord | GameFamily]:
         make=_make_editor,
         settings=settings.EditorSettings,
         is_scene=True,
+        plays_alone=False,
     )
 
 

@@ -1,0 +1,1 @@
+"""The matrix: every agent beside every game, joined from their specs, and tried out."""

@@ -1,0 +1,88 @@
+"""Why an agent cannot learn a game, told from specs before anything is made; light to import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gamebridge.contract import specs
+from gamebridge.contract.specs import Array
+
+# A table of more numbers than this (64 MiB) would never be filled.
+MAX_NUMBERS = 2**24
+# Integers of more values than these are cut like floats.
+MAX_VALUES = 64
+
+NO_FRAMES = (
+    "q-learning cannot see frames: they have no tiles. Choose dqn, or a form of the game without "
+    "pictures."
+)
+
+
+def to_table(observation: specs.Spec, action: specs.Spec, settings: Any) -> str:
+    """Returns why a table of tiles cannot hold the values of a game, "" where it can."""
+    if isinstance(observation, dict) and set(observation) == {"observation", "action_mask"}:
+        observation = observation["observation"]  # masks have no tiles
+    leaves: list[specs.ArraySpec] = specs.leaves(observation)
+    if any(leaf.kind == "frame" for leaf in leaves):
+        return NO_FRAMES
+    counts = parts(leaves)[2]
+    size = getattr(action, "num_values", None) or 1
+    return large_table(counts, size, settings.bins, settings.num_tilings)
+
+
+def large_table(counts: Array, num_actions: int, bins: int, num_tilings: int) -> str:
+    """Returns why a table is too large, "" where it is not.
+
+    Args:
+      counts: [parts], values of each part of an observation; 0 where it is cut.
+      num_actions: how many there are.
+      bins: tiles of a part that is cut.
+      num_tilings: displaced against each other.
+    """
+    sides = np.where(counts == 0, bins + (num_tilings > 1), counts)
+    num_numbers = num_tilings * num_actions * float(np.prod(sides.astype(np.float64)))
+    if num_numbers <= MAX_NUMBERS:
+        return ""
+    return (
+        f"q-learning would need a table of {num_numbers:,.0f} numbers for {len(sides)} "
+        f"parts of an observation; at most {MAX_NUMBERS:,} are sensible. Lower agent.bins "
+        "or agent.num_tilings, or choose dqn."
+    )
+
+
+def parts(leaves: list[specs.ArraySpec]) -> tuple[Array, Array, Array]:
+    """Returns low, high and the number of values (0: it is cut) of each part, [parts] each."""
+    lows, highs, counts = [], [], []
+    for leaf in leaves:
+        size = int(np.prod(leaf.shape))
+        low, high = np.full(size, -np.inf), np.full(size, np.inf)
+        if leaf.dtype.kind == "b":
+            low, high = np.zeros(size), np.ones(size)
+        elif leaf.minimum is not None and leaf.maximum is not None:
+            low = leaf.minimum.astype(np.float64).reshape(-1)
+            high = leaf.maximum.astype(np.float64).reshape(-1)
+        count = np.zeros(size)
+        if leaf.is_discrete:
+            count = np.where(high - low < MAX_VALUES, high - low + 1, 0)
+        lows.append(low)
+        highs.append(high)
+        counts.append(count)
+    return np.concatenate(lows), np.concatenate(highs), np.concatenate(counts)
+
+
+def to_squashing(observation: specs.Spec, action: specs.Spec, settings: Any) -> str:
+    """Returns why an actor that squashes its actions cannot give a game's, "" where it can."""
+    if not isinstance(action, specs.ArraySpec) or action.is_bounded:
+        return ""
+    return unbounded(action.minimum, action.maximum)
+
+
+def unbounded(low: Any, high: Any) -> str:
+    """Says that an action has no finite bounds."""
+    return (
+        f"The game's action is floats from {low} to {high}: an actor that squashes its "
+        "actions needs finite bounds. Give the game's action spec a minimum and a maximum, "
+        "or choose ppo."
+    )
