@@ -9,8 +9,8 @@ import numpy as np
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
 
-# A table of more numbers than this (64 MiB) would never be filled.
-MAX_NUMBERS = 2**24
+# Of more parts than these no two observations would be alike.
+MAX_PARTS = 64
 # Integers of more values than these are cut like floats.
 MAX_VALUES = 64
 
@@ -27,28 +27,16 @@ def to_table(observation: specs.Spec, action: specs.Spec, settings: Any) -> str:
     leaves: list[specs.ArraySpec] = specs.leaves(observation)
     if any(leaf.kind == "frame" for leaf in leaves):
         return NO_FRAMES
-    counts = parts(leaves)[2]
-    size = getattr(action, "num_values", None) or 1
-    return large_table(counts, size, settings.bins, settings.num_tilings)
+    return many_parts(sum(int(np.prod(leaf.shape)) for leaf in leaves))
 
 
-def large_table(counts: Array, num_actions: int, bins: int, num_tilings: int) -> str:
-    """Returns why a table is too large, "" where it is not.
-
-    Args:
-      counts: [parts], values of each part of an observation; 0 where it is cut.
-      num_actions: how many there are.
-      bins: tiles of a part that is cut.
-      num_tilings: displaced against each other.
-    """
-    sides = np.where(counts == 0, bins + (num_tilings > 1), counts)
-    num_numbers = num_tilings * num_actions * float(np.prod(sides.astype(np.float64)))
-    if num_numbers <= MAX_NUMBERS:
+def many_parts(count: int) -> str:
+    """Returns why so many parts of an observation are too many, "" where they are not."""
+    if count <= MAX_PARTS:
         return ""
     return (
-        f"q-learning would need a table of {num_numbers:,.0f} numbers for {len(sides)} "
-        f"parts of an observation; at most {MAX_NUMBERS:,} are sensible. Lower agent.bins "
-        "or agent.num_tilings, or choose dqn."
+        f"q-learning would cut {count} parts of an observation into tiles; beyond {MAX_PARTS} no "
+        "two observations are alike. Choose dqn."
     )
 
 

@@ -194,13 +194,45 @@ def test_frames_are_refused(make_learner):
     )
 
 
-def test_a_table_that_would_never_be_filled_is_refused(make_learner):
-    game = fakes.Scripted([fakes.Moment(step_type=FIRST)], observation_spec=specs.box((8,)))
+def box_of(num_parts):
+    return tensor_spec.BoundedTensorSpec((num_parts,), tf.float32, 0.0, 1.0)
+
+
+def test_a_table_that_would_be_too_large_has_fewer_tiles_a_side(caplog):
+    network = tiles.TileNetwork(box_of(8), ACTION)
+    assert network.table.shape == (8 * 5**8, 2)
+    assert caplog.messages == [
+        "q-learning would need a table of 688,747,536 numbers for 8 parts of an observation; "
+        "16,777,216 are sensible. Each part has 4 tiles instead of 8."
+    ]
+    rows = network.tiles(tf.constant([[0.1] * 8, [0.1] * 7 + [0.9], [1.0] * 8])).numpy()
+    assert [len(set(rows[0]) & set(row)) for row in rows] == [8, 0, 0]
+    assert (rows // 5**8 == np.arange(8)).all()
+
+
+def test_tiles_of_many_parts_are_hashed(caplog):
+    network = tiles.TileNetwork(box_of(25), ACTION, num_tilings=4)
+    num_tiles = tiles.MAX_NUMBERS // 8
+    assert network.table.shape == (4 * num_tiles, 2)
+    assert caplog.messages[0].endswith(
+        "Each part has 2 tiles instead of 8, and tiles are hashed into that many."
+    )
+    places = np.random.default_rng(0).integers(0, 2, (2000, 25))
+    rows = network.tiles(tf.constant(places * 0.8 + 0.01, tf.float32)).numpy()
+    assert (rows // num_tiles == np.arange(4)).all()
+    # Those of one tile have one row, of others nearly always another.
+    near = network.tiles(tf.constant(places * 0.8 + 0.02, tf.float32)).numpy()
+    np.testing.assert_array_equal(near, rows)
+    assert len(set(rows[:, 0])) > 0.99 * len(np.unique(places, axis=0))
+
+
+def test_more_parts_than_can_be_told_apart_are_refused(make_learner):
+    game = fakes.Scripted([fakes.Moment(step_type=FIRST)], observation_spec=specs.box((65,)))
     with pytest.raises(errors.FitError) as caught:
         make_learner("q-learning", game)
     assert str(caught.value) == (
-        "q-learning would need a table of 688,747,536 numbers for 8 parts of an observation; at "
-        "most 16,777,216 are sensible. Lower agent.bins or agent.num_tilings, or choose dqn."
+        "q-learning would cut 65 parts of an observation into tiles; beyond 64 no two "
+        "observations are alike. Choose dqn."
     )
 
 
