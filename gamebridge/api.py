@@ -193,7 +193,8 @@ def train(
     )
     with contextlib.ExitStack() as opened:
         opened.callback(game.close)
-        presets = tables.presets(game_record, agent_record, game, announce)
+        fitted = sittings.fit(agent_record, game, wrappers, announce)
+        presets = tables.presets(game_record, agent_record, fitted, announce)
         chosen = config.merge(presets, given["agent"])
         plan = runs.Plan(
             run=run_settings,
@@ -215,7 +216,6 @@ def train(
         )
         made = runs.Run(folder)
         # All that may refuse comes first: what is refused leaves no folder behind.
-        fitted = sittings.fit(agent_record, game, wrappers, announce)
         sitting = sittings.make_session(
             made, plan, agent_record, fitted, watch, is_seeded=seed is not None
         )

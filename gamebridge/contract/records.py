@@ -171,7 +171,9 @@ class AgentRecord:
         inside it.
       needs: which games it can play.
       settings: a frozen dataclass, each field with a default.
-      presets: kind of observation ("image" or "vector") -> settings that suit it.
+      presets: form of the action that the agent gives ("discrete", "continuous", "branches"
+        or "hybrid") or kind of observation ("image" or "vector") -> settings that suit it;
+        those of the observation overrule those of the action.
       num_slots: how many slots it collects with unless told otherwise.
       objection: tells from the specs of a fitted game, observation and action, and its
         settings why it cannot learn it, "" where it can: what its `make` would refuse, for

@@ -11,6 +11,7 @@ from gamebridge.contract import records, specs
 from gamebridge.supervision.settings import SupervisionSettings
 from gamebridge.training.settings import TrainingSettings
 from gamebridge.workers.settings import WorkerSettings
+from gamebridge.wrappers import actions
 from gamebridge.wrappers.settings import WrapperSettings
 
 if TYPE_CHECKING:
@@ -92,11 +93,20 @@ def presets(
     game: games.Game,
     announce: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Returns the agent's settings that suit this game, and tells which were taken."""
+    """Returns the agent's settings that suit this game, and tells which were taken.
+
+    Args:
+      game_record: of the game.
+      agent_record: of the agent.
+      game: as the agent plays it.
+      announce: told in a line each which presets were taken.
+    """
     leaves = specs.leaves(game.observation_spec())
     kind = "image" if any(leaf.kind == "frame" for leaf in leaves) else "vector"
+    form = actions.form(game.action_spec())
     chosen: dict[str, Any] = {}
     for owner, preset in (
+        (f"{agent_record.id} for {form} actions", agent_record.presets.get(form or "")),
         (f"{agent_record.id} for {kind} observations", agent_record.presets.get(kind)),
         (f"{agent_record.id} for {game_record.id}", game_record.presets.get(agent_record.id)),
     ):

@@ -11,6 +11,7 @@ from gamebridge_agents import (
     baseline_settings,
     continuous_settings,
     objections,
+    reinforce_settings,
     settings,
     value_settings,
 )
@@ -23,6 +24,12 @@ def _maker(module: str, learner: str) -> Callable[[AgentRequest], Any]:
         return getattr(importlib.import_module(f"gamebridge_agents.{module}"), learner)(request)
 
     return make
+
+
+def _make_sac(request: AgentRequest) -> Any:
+    if request.action_spec.dtype.is_floating:
+        return _maker("sac", "SACLearner")(request)
+    return _maker("sac_discrete", "SACDiscreteLearner")(request)
 
 
 @hookimpl
@@ -48,11 +55,11 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     )
     yield AgentRecord(
         id="sac",
-        summary="Soft actor-critic: continuous actions, any observation.",
-        make=_maker("sac", "SACLearner"),
-        needs=AgentNeeds(("continuous",)),
+        summary="Soft actor-critic: continuous or discrete actions, any observation.",
+        make=_make_sac,
+        needs=AgentNeeds(("discrete", "continuous")),
         settings=continuous_settings.SACSettings,
-        presets=continuous_settings.CONTINUOUS_PRESETS,
+        presets=continuous_settings.SAC_PRESETS,
         num_slots=4,
         objection=objections.to_squashing,
     )
@@ -93,6 +100,15 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         settings=value_settings.C51Settings,
         presets=value_settings.C51_PRESETS,
         num_slots=4,
+    )
+    yield AgentRecord(
+        id="reinforce",
+        summary="Policy gradient by whole returns: any action, any observation.",
+        make=_maker("reinforce", "ReinforceLearner"),
+        needs=AgentNeeds(("discrete", "continuous", "branches", "hybrid")),
+        settings=reinforce_settings.ReinforceSettings,
+        presets=reinforce_settings.REINFORCE_PRESETS,
+        num_slots=8,
     )
     yield AgentRecord(
         id="q-learning",

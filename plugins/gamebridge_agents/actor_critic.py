@@ -51,14 +51,7 @@ class ActorCriticLearner(learners.OffPolicyLearner):
         self._num_slots = request.num_slots
         self._action_spec = request.action_spec
         self._low, self._high = _bounds(request.action_spec)
-        self.replay_use = learners.ReplayUse(
-            capacity=settings.replay_capacity,
-            batch_size=settings.batch_size,
-            num_steps=settings.num_steps,
-            gamma=settings.gamma,
-            warm_up_steps=settings.warm_up_steps,
-            train_interval=settings.train_interval,
-        )
+        self.replay_use = replay_use(settings)
         self._train_step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
@@ -87,15 +80,8 @@ class ActorCriticLearner(learners.OffPolicyLearner):
         return action + self._settings.exploration_noise * half * noise
 
     def _networks_settings(self, index: int) -> dict[str, Any]:
-        """Returns what a network is built from; `index` makes its seed differ from others'."""
-        settings = self._settings
-        return {
-            "seed": seeding.derive(self._request.seed, index) % 2**30,
-            "units": settings.units,
-            "conv_filters": settings.conv_filters,
-            "num_features": settings.num_features,
-            "activation": settings.activation,
-        }
+        shape = network_settings(self._request, index)
+        return {**shape, "num_features": self._settings.num_features}
 
     def _actor(self, kind: type[Any]) -> Any:
         observation_spec = self._request.time_step_spec.observation
@@ -143,6 +129,29 @@ class ActorCriticLearner(learners.OffPolicyLearner):
             ts.TimeStep(steps, batch.reward, batch.discount, batch.next_observation),
         )
         return self._agent.train(experience, batch.weight)
+
+
+def replay_use(settings: Any) -> learners.ReplayUse:
+    """Returns how settings say that the replay buffer is used."""
+    return learners.ReplayUse(
+        capacity=settings.replay_capacity,
+        batch_size=settings.batch_size,
+        num_steps=settings.num_steps,
+        gamma=settings.gamma,
+        warm_up_steps=settings.warm_up_steps,
+        train_interval=settings.train_interval,
+    )
+
+
+def network_settings(request: AgentRequest, index: int) -> dict[str, Any]:
+    """Returns what a network is built from; `index` makes its seed differ from others'."""
+    settings = request.settings
+    return {
+        "seed": seeding.derive(request.seed, index) % 2**30,
+        "units": settings.units,
+        "conv_filters": settings.conv_filters,
+        "activation": settings.activation,
+    }
 
 
 def _bounds(action_spec: Any) -> tuple[Any, Any]:

@@ -107,7 +107,9 @@ class SACSettings:
       target_update_tau: share by which the target networks follow at each training step.
       initial_alpha: first temperature, the weight of the entropy; Stable-Baselines3's.
       target_entropy: entropy to which the temperature is steered, in nats for each number
-        of the action.
+        of the action; of continuous actions only.
+      target_entropy_share: entropy to which the temperature is steered, as a share of that
+        of equal chances; of discrete actions only.
       gradient_clip: greatest norm of each variable's gradient; 0 does not clip.
       reward_scale: multiplies rewards while training.
       units: sizes of the fully connected layers, of actor and critics alike.
@@ -127,6 +129,7 @@ class SACSettings:
     target_update_tau: float = 0.005
     initial_alpha: float = 1.0
     target_entropy: float = -1.0
+    target_entropy_share: float = 0.1
     gradient_clip: float = 0.0
     reward_scale: float = 1.0
     units: tuple[int, ...] = (256, 256)
@@ -138,6 +141,7 @@ class SACSettings:
         """Refuses values with which no training could work."""
         _check(self)
         checks.positive(self, "initial_alpha")
+        checks.fraction(self, "target_entropy_share")
 
 
 # A narrow normalised layer of 50 is that of Yarats et al. (2019). Theirs are 32 filters,
@@ -152,6 +156,16 @@ _IMAGE: Mapping[str, Any] = {
 }
 
 CONTINUOUS_PRESETS: Mapping[str, Mapping[str, Any]] = {"image": _IMAGE}
+
+SAC_PRESETS: Mapping[str, Mapping[str, Any]] = {
+    **CONTINUOUS_PRESETS,
+    "discrete": {
+        "learning_rate": 5e-4,
+        "num_steps": 3,
+        "batch_size": 64,
+        "units": (128, 128),
+    },
+}
 
 
 def _check(settings: Any) -> None:

@@ -21,6 +21,8 @@ SETTINGS = {
     "ddqn": {**REPLAY, "units": [8], **LATE},
     "q-learning": {**REPLAY, "bins": 4},
     "random": {},
+    "reinforce": {"rollout_length": 8, "units": [8]},
+    "sac": {**REPLAY, "units": [8]},
 }
 
 

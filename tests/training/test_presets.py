@@ -1,0 +1,54 @@
+"""Presets: they go by what the agent gives, what it sees, and what it plays."""
+
+from __future__ import annotations
+
+import pytest
+
+from gamebridge.contract import AgentRecord, GameRecord
+from gamebridge.testing import fakes
+from gamebridge.training import tables
+
+AGENT = AgentRecord(
+    "one",
+    "An agent.",
+    make=list,
+    presets={
+        "discrete": {"gamma": 0.1, "units": (1,)},
+        "continuous": {"gamma": 0.2},
+        "image": {"gamma": 0.3},
+    },
+)
+
+
+def presets_for(game, **more):
+    said = []
+    record = GameRecord("toys/one", "A game.", make=list, **more)
+    return tables.presets(record, AGENT, game, said.append), said
+
+
+@pytest.mark.parametrize(
+    ("game", "chosen", "told"),
+    [
+        (fakes.Corridor(), {"gamma": 0.1, "units": (1,)}, ["discrete actions"]),
+        (fakes.Target(), {"gamma": 0.2}, ["continuous actions"]),
+        (
+            fakes.Catch(size=12),
+            {"gamma": 0.3, "units": (1,)},
+            ["discrete actions", "image observations"],
+        ),
+    ],
+    ids=["discrete", "continuous", "discrete image"],
+)
+def test_what_is_seen_overrules_what_is_given(game, chosen, told):
+    found, said = presets_for(game)
+    assert found == chosen
+    assert [line.split(":")[0] for line in said] == [f"Preset one for {kind}" for kind in told]
+
+
+def test_the_games_own_preset_overrules_both_and_all_are_told():
+    found, said = presets_for(fakes.Corridor(), presets={"one": {"gamma": 0.5}})
+    assert found == {"gamma": 0.5, "units": (1,)}
+    assert said == [
+        "Preset one for discrete actions: gamma=0.1, units=(1,)",
+        "Preset one for toys/one: gamma=0.5",
+    ]
