@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf  # noqa: TID253
 from tf_agents.utils import tensor_normalizer  # noqa: TID253
 
-from gamebridge.tf import networks
+from gamebridge.tf import encoders
 
 
 def has_floats(observation_spec: Any) -> bool:
@@ -59,5 +59,5 @@ def _places(observation_spec: Any) -> list[int]:
     return [
         place
         for place, spec in enumerate(tf.nest.flatten(observation_spec))
-        if spec.dtype.is_floating and not networks.is_frame(spec)
+        if spec.dtype.is_floating and not encoders.is_frame(spec)
     ]

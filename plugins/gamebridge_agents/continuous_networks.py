@@ -19,7 +19,7 @@ from tf_agents.distributions import utils as distributions  # noqa: TID253
 from tf_agents.networks import utils as network_utils  # noqa: TID253
 from tf_agents.utils import common, nest_utils  # noqa: TID253
 
-from gamebridge.tf import networks
+from gamebridge.tf import encoders, networks
 
 # Haarnoja's own code and Stable-Baselines3 hold the logarithm of a deviation to these.
 _MIN_LOG_STD, _MAX_LOG_STD = -20.0, 2.0
@@ -40,13 +40,13 @@ class _Seeing(networks.Observing):
         name: str,
     ) -> None:
         super().__init__(input_spec, state_spec=(), name=name)
-        self._encoder = networks.Encoder(observation_spec, seed, (), conv_filters, activation)
+        self._encoder = encoders.Encoder(observation_spec, seed, (), conv_filters, activation)
         seeds = itertools.count(seed + 1_000)
         self._narrow = []
         if num_features:
             self._narrow = [
                 tf.keras.layers.Dense(
-                    num_features, kernel_initializer=networks.orthogonal(seeds, 1.0)
+                    num_features, kernel_initializer=encoders.orthogonal(seeds, 1.0)
                 ),
                 tf.keras.layers.LayerNormalization(),
                 tf.keras.layers.Activation("tanh"),
@@ -54,7 +54,7 @@ class _Seeing(networks.Observing):
         gain = float(np.sqrt(2.0))
         self._dense = [
             tf.keras.layers.Dense(
-                size, activation, kernel_initializer=networks.orthogonal(seeds, gain)
+                size, activation, kernel_initializer=encoders.orthogonal(seeds, gain)
             )
             for size in units
         ]

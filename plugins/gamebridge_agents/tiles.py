@@ -28,7 +28,7 @@ from tf_agents.utils import nest_utils  # noqa: TID253
 from gamebridge import errors
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
-from gamebridge.tf import networks
+from gamebridge.tf import encoders, networks
 from gamebridge_agents import objections
 
 # A table of more numbers than this (64 MiB) would never be filled.
@@ -59,7 +59,7 @@ class TileNetwork(networks.Observing):
           FitError: the observation has frames, or too many parts.
         """
         super().__init__(observation_spec, state_spec=(), name=name)
-        if networks.has_frames(observation_spec):
+        if encoders.has_frames(observation_spec):
             raise errors.FitError(objections.NO_FRAMES)
         low, high, steps = _parts(observation_spec)
         objection = objections.many_parts(len(steps))

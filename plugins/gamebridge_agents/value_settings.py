@@ -62,8 +62,8 @@ class QLearningSettings:
     steadily, with each of three seeds.
 
     Attributes:
-      bins: tiles a side of each part of a float observation. Parts that are integers of few
-        values have a tile for each value.
+      bins: tiles a side of each part of a float observation; fewer, two at least, where the
+        table would be too large. Parts that are integers of few values have a tile for each.
       num_tilings: tilings, each displaced against the others; with 1, observations that
         share a tile are one state.
       learning_rate: share of the error that one update takes away, at first.

@@ -16,7 +16,7 @@ import tensorflow as tf  # noqa: E402, TID253
 from tf_agents.trajectories import time_step as ts  # noqa: E402, TID253
 
 from gamebridge.evaluation import rollout  # noqa: E402
-from gamebridge.tf import environment, networks, replay  # noqa: E402
+from gamebridge.tf import encoders, environment, replay  # noqa: E402
 from gamebridge.training import checkpoints, drivers, off_policy  # noqa: E402
 
 AGENTS = ("ddpg", "td3", "sac")
@@ -446,7 +446,7 @@ def test_actor_and_critic_see_every_leaf_and_learn_from_all(
     def rows():
         drawn = []
         for spec in leaves:
-            scale = 80 if networks.is_frame(spec) else 1
+            scale = 80 if encoders.is_frame(spec) else 1
             numbers = rng.integers(1, 4, [COUNT, *spec.shape]) * scale
             drawn.append(tf.constant(numbers, spec.dtype))
         return tf.nest.pack_sequence_as(learner._request.time_step_spec.observation, drawn)
