@@ -16,9 +16,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gamebridge.api import evaluate, make, make_game, resume, train
+    from gamebridge.api import (
+        demonstrate,
+        evaluate,
+        load_episodes,
+        make,
+        make_game,
+        resume,
+        train,
+    )
 
-__all__ = ["evaluate", "make", "make_game", "resume", "train"]
+__all__ = ["demonstrate", "evaluate", "load_episodes", "make", "make_game", "resume", "train"]
 __version__ = "0.1.0"
 
 

@@ -22,6 +22,8 @@ from gamebridge.training import tables, trained_specs
 if TYPE_CHECKING:
     from gamebridge.benching.results import Report
     from gamebridge.evaluation.results import Evaluation
+    from gamebridge.evaluation.rollout import PlayedEpisode
+    from gamebridge.evaluation.saved_episodes import SavedEpisodes
     from gamebridge.tf.environment import GameTFEnvironment
     from gamebridge.training.runs import Run
     from gamebridge.training.session import Progress
@@ -289,6 +291,7 @@ def evaluate(
     fps: float | None = None,
     output: str | os.PathLike[str] | None = None,
     python: str | None = None,
+    save_episodes: str | os.PathLike[str] | None = None,
 ) -> Evaluation:
     """Plays greedy episodes of a run's best checkpoint, on seeds that training never uses.
 
@@ -305,9 +308,13 @@ def evaluate(
       fps: steps a second of the videos; by default the game's own, or else 30.
       output: where evaluation.json and the videos go; by default RUN/evaluation.
       python: the interpreter that the game runs in, in place of the run's; "" for this one.
+      save_episodes: a folder that the whole episodes go to, for `bc` to learn from and for
+        others to read; docs/episodes.md has its format. They are then played on seeds of
+        training: no evaluation meets them again.
 
     Raises:
-      ConfigError: there is no run, or it has no checkpoint yet.
+      ConfigError: there is no run, or it has no checkpoint yet, or there is something in the
+        folder for episodes.
       FitError: the other game has other specs.
       StorageError: no checkpoint is whole, or the results cannot be written.
       Error: others, as their classes say.
@@ -324,6 +331,11 @@ def evaluate(
             raise errors.ConfigError(f"{name} is {value}; expected {least} or more.")
     if fps is not None and not fps > 0:
         raise errors.ConfigError(f"fps is {fps}; expected more than 0.")
+    saved_folder = None if save_episodes is None else pathlib.Path(save_episodes)
+    if saved_folder is not None:
+        from gamebridge.evaluation import saving
+
+        saving.refuse_taken(saved_folder)
     _load_tensorflow()
     from gamebridge.evaluation import filming, results, rollout
     from gamebridge.training import runs, sittings
@@ -356,32 +368,139 @@ def evaluate(
         tables.supervision_settings(plan.supervision, None),
         picture=num_recorded > 0,
     )
-    with contextlib.closing(played_game):
+    with contextlib.closing(played_game), contextlib.ExitStack() as opened:
         from gamebridge.training import fitting
 
         fitted, _ = fitting.fit(agent_record, played_game, tables.planned_wrappers(plan))
         trained_specs.check(made, plan, fitted)
         learner = sittings.make_learner(agent_record, plan, fitted)
         step = sittings.restore_best(made, learner)
+        # What is saved is there to be learned from, and no evaluation may meet it again.
+        domain = seeding.Domain.EVALUATION if saved_folder is None else seeding.Domain.TRAINING
+        seeds = seeding.slot_seeds(seed, episodes, domain).tolist()
+        watchers: list[Callable[[rollout.Moment], None]] = []
+        if saved_folder is not None:
+            origin = saving.Origin(game_id, game_settings, plan.wrappers, plan.run.agent, step)
+            saver = opened.enter_context(saving.Saver(played_game, saved_folder, seeds, origin))
+            watchers.append(saver)
+            fitted, _ = fitting.fit(agent_record, saver.game)
         folder = pathlib.Path(output) if output else made.folder / "evaluation"
         rate = fps or fitted.steps_per_s or _FPS
-        with filming.Film(fitted, folder, num_recorded, rate) as film:
-            played = rollout.play(
-                fitted,
-                rollout.GraphPolicy(learner.policy),
-                seeding.slot_seeds(seed, episodes, seeding.Domain.EVALUATION).tolist(),
-                max_steps=max_steps,
-                watch=film if num_recorded else None,
-            )
+        film = opened.enter_context(filming.Film(fitted, folder, num_recorded, rate))
+        if num_recorded:
+            watchers.append(film)
+
+        def watch(moment: rollout.Moment) -> None:
+            for watcher in watchers:
+                watcher(moment)
+
+        played = rollout.play(
+            fitted,
+            rollout.GraphPolicy(learner.policy),
+            seeds,
+            max_steps=max_steps,
+            watch=watch if watchers else None,
+        )
         evaluation = results.Evaluation(
             game_id,
             plan.run.agent,
             step,
             tuple(played),
             tuple(sorted(film.videos, key=lambda video: video.episode)),
+            "" if saved_folder is None else str(saved_folder),
         )
         evaluation.write(folder)
     return evaluation
+
+
+def load_episodes(folder: str | os.PathLike[str]) -> SavedEpisodes:
+    """Reads the episodes that `evaluate` or `demonstrate` saved; loads no TensorFlow.
+
+    Raises:
+      ConfigError: no episodes were saved there.
+      StorageError: none is whole, or a file is damaged.
+    """
+    from gamebridge.evaluation import saved_episodes
+
+    return saved_episodes.SavedEpisodes(folder)
+
+
+def demonstrate(
+    game_id: str,
+    act: Callable[[Any], Any],
+    folder: str | os.PathLike[str],
+    episodes: int = 20,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    wrappers: Mapping[str, Any] | None = None,
+    num_slots: int | None = None,
+    seed: int = 0,
+    max_steps: int = 20_000,
+) -> list[PlayedEpisode]:
+    """Saves episodes that a function plays, for `bc` to learn from without a trained agent.
+
+    Args:
+      game_id: such as "gym/CartPole-v1".
+      act: from what the slots see to what they do: nests of arrays [B, ...] of the game's
+        specs, wrappers included.
+      folder: where the episodes go; docs/episodes.md has the format.
+      episodes: how many; the same ones whatever the number of slots.
+      settings: of the game.
+      wrappers: settings of the wrappers.
+      num_slots: how many are played at once; by default 8, or as many as a scene has.
+      seed: chooses the set of episodes, out of those that no evaluation meets.
+      max_steps: an episode is cut after so many steps and counts as truncated.
+
+    Returns:
+      What each episode brought.
+
+    Raises:
+      ConfigError: there is no such game or setting, or there is something in the folder.
+      ActionError: an action is not of the game's spec.
+      StorageError: the folder cannot be written.
+      Error: others, as their classes say.
+    """
+    for name, value in (("episodes", episodes), ("max_steps", max_steps)):
+        if value < 1:
+            raise errors.ConfigError(f"{name} is {value}; expected 1 or more.")
+    from gamebridge.evaluation import saving
+
+    saving.refuse_taken(pathlib.Path(folder))
+    _load_tensorflow()
+    from gamebridge.evaluation import rollout
+
+    located = opening.discover().locate_game(game_id)
+    given = dict(settings or {})
+    if num_slots is None:
+        is_scene = located.record.is_scene
+        own = opening.num_slots_of(located.record, given) if is_scene else None
+        num_slots = own or min(episodes, _MAX_EVALUATION_SLOTS)
+    chosen = tables.wrapper_settings(located.record, wrappers or {}, None)
+    workers = opening.with_python(
+        located.record, tables.worker_settings({"count": 0}, None), _LOG.info
+    )
+    game = opening.open_game(
+        located,
+        num_slots,
+        given,
+        chosen,
+        dataclasses.replace(workers, count=None if workers.python else 0),
+        tables.supervision_settings({}, None),
+    )
+    seeds = seeding.slot_seeds(seed, episodes).tolist()
+    origin = saving.Origin(
+        game_id,
+        _plain(config.convert(given, located.record.settings)),
+        _plain(chosen),
+        getattr(act, "__name__", type(act).__name__),
+    )
+    with (
+        contextlib.closing(game),
+        saving.Saver(game, pathlib.Path(folder), seeds, origin) as saver,
+    ):
+        return rollout.play(
+            saver.game, rollout.FunctionPolicy(act), seeds, max_steps=max_steps, watch=saver
+        )
 
 
 def bench(

@@ -49,6 +49,12 @@ def evaluate(
         str | None,
         typer.Option(metavar="DIR", help="Where results go. [default: RUN/evaluation]"),
     ] = None,
+    save_episodes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help="Save the episodes here, to learn from; docs/episodes.md."
+        ),
+    ] = None,
     graphics: Annotated[
         str | None,
         typer.Option(
@@ -97,6 +103,7 @@ def evaluate(
             fps=fps,
             output=output,
             python=game_python,
+            save_episodes=save_episodes,
         )
     if as_json:
         terminal.result_json(evaluation.to_dict())
@@ -139,4 +146,6 @@ def _text(evaluation: Evaluation) -> str:
     if evaluation.videos:
         lines += ["", "videos"]
         lines += [f"  {video.path}  ({video.num_frames} frames)" for video in evaluation.videos]
+    if evaluation.saved:
+        lines += ["", "saved episodes", f"  {evaluation.saved}"]
     return "\n".join(lines)

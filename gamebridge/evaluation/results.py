@@ -42,6 +42,7 @@ class Evaluation:
       checkpoint_step: steps the policy had been trained for.
       episodes: in the order of their seeds.
       videos: of the recorded ones.
+      saved: the folder in which the episodes were saved; "" for none.
     """
 
     game: str
@@ -49,6 +50,7 @@ class Evaluation:
     checkpoint_step: int
     episodes: tuple[rollout.PlayedEpisode, ...]
     videos: tuple[Video, ...] = ()
+    saved: str = ""
 
     @property
     def return_mean(self) -> float:
@@ -99,6 +101,7 @@ class Evaluation:
                 for episode in self.episodes
             ],
             "videos": [dataclasses.asdict(video) for video in self.videos],
+            "saved_episodes": self.saved,
         }
 
     def write(self, folder: pathlib.Path) -> pathlib.Path:

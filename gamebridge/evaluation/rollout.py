@@ -106,9 +106,25 @@ class GraphPolicy:
         return action, step.state
 
 
+class FunctionPolicy:
+    """A function of what is seen as a policy: numpy in and out, and nothing is remembered."""
+
+    def __init__(self, act: Callable[[Any], Any]) -> None:
+        """Takes a function from observations to actions, nests of arrays [B, ...]."""
+        self._function = act
+
+    def initial_state(self, num_slots: int) -> Any:
+        """Nothing."""
+        return ()
+
+    def __call__(self, time_step: games.TimeStep, state: Any) -> tuple[Any, Any]:
+        """Returns (action, policy state)."""
+        return self._function(time_step.observation), state
+
+
 def play(
     game: games.Game,
-    policy: GraphPolicy,
+    policy: GraphPolicy | FunctionPolicy,
     seeds: Sequence[int],
     *,
     max_steps: int,

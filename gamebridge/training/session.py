@@ -28,6 +28,7 @@ from gamebridge.training import (
     learners,
     metrics,
     off_policy,
+    offline,
     on_policy,
     runs,
     signals,
@@ -78,7 +79,9 @@ def make_driver(
       overlaps: whether to train while the game plays; of off-policy learners only.
 
     Raises:
-      ConfigError: an on-policy learner was to overlap.
+      ConfigError: another learner was to overlap, or an offline one has no episodes.
+      StorageError: an offline learner's episodes are damaged.
+      FitError: they are of a game with other specs.
       PluginError: the agent's `make` returned something that is no learner.
     """
     if isinstance(learner, learners.OnPolicyLearner):
@@ -90,9 +93,17 @@ def make_driver(
         return on_policy.OnPolicyDriver(environment, learner, seed)
     if isinstance(learner, learners.OffPolicyLearner):
         return off_policy.OffPolicyDriver(environment, learner, seed, overlaps=overlaps)
+    if isinstance(learner, offline.OfflineLearner):
+        if overlaps:
+            raise errors.ConfigError(
+                "training.overlap is true, but the agent learns from saved episodes: no game is "
+                "played meanwhile. Leave training.overlap out."
+            )
+        return offline.OfflineDriver(environment, learner, seed)
     raise errors.PluginError(
         f"The agent's make returned a {type(learner).__name__}; expected an OnPolicyLearner or "
-        "OffPolicyLearner of gamebridge.training.learners."
+        "OffPolicyLearner of gamebridge.training.learners, or an OfflineLearner of "
+        "gamebridge.training.offline."
     )
 
 
@@ -125,7 +136,10 @@ class Session:
             which anything could be trained.
 
         Raises:
-          ConfigError: an on-policy learner was to overlap, or a replay buffer would not fit.
+          ConfigError: an on-policy learner was to overlap, a replay buffer would not fit, or an
+            offline learner has no episodes.
+          StorageError: those are damaged.
+          FitError: they are of a game with other specs.
           PluginError: the learner is none.
         """
         self._run = run
@@ -239,7 +253,13 @@ class Session:
     def _checkpoint(self, steps: int, stop: signals.StopRequest, log: metrics.Metrics) -> None:
         if self.num_steps == self._saved_step:
             return
-        if log.num_episodes == 0 and stop.signal_number is None and self.num_steps < steps:
+        plays = not isinstance(self._driver, offline.OfflineDriver)
+        if (
+            plays
+            and log.num_episodes == 0
+            and stop.signal_number is None
+            and self.num_steps < steps
+        ):
             _LOG.warning(
                 "no episode ended before step %d: raise training.checkpoint_interval_steps, "
                 "as all episodes restart at a checkpoint",

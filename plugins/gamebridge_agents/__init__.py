@@ -9,6 +9,7 @@ from typing import Any
 from gamebridge.contract import AgentNeeds, AgentRecord, AgentRequest, hookimpl
 from gamebridge_agents import (
     baseline_settings,
+    cloning_settings,
     continuous_settings,
     objections,
     reinforce_settings,
@@ -118,6 +119,15 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         settings=value_settings.QLearningSettings,
         num_slots=4,
         objection=objections.to_table,
+    )
+    yield AgentRecord(
+        id="bc",
+        summary="Behavioural cloning: imitates saved episodes; any observation.",
+        make=_maker("bc", "BCLearner"),
+        needs=AgentNeeds(("discrete", "continuous")),
+        settings=cloning_settings.BCSettings,
+        presets=cloning_settings.BC_PRESETS,
+        num_slots=8,
     )
     yield AgentRecord(
         id="random",
