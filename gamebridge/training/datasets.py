@@ -19,7 +19,9 @@ from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
 from gamebridge.evaluation import saved_episodes
-from gamebridge.training import trained_specs, undoing
+from gamebridge.training import trained_specs
+from gamebridge.wrappers import actions
+from gamebridge.wrappers import episodes as episode_logs
 
 # Rows that are read in one piece: a disk reads these at its full speed.
 _RUN_LENGTH = 256
@@ -71,10 +73,11 @@ class Dataset:
           block_bytes: memory for a block.
 
         Raises:
-          FitError: the episodes are of a game with other specs.
+          FitError: the episodes are of a game with other specs, or the agent plays it through
+            an adaptor that has no way back.
         """
         self._episodes = episodes
-        self._adaptors, own = undoing.adaptors(game)
+        self._canonical, own = _unwrapped(game)
         _check(episodes, own)
         self._seed = seed
         self._kept: Rows | None = None
@@ -147,7 +150,9 @@ class Dataset:
                 for rows, saved in zip(specs.leaves(to), specs.leaves(of), strict=True):
                     rows[here] = saved[there]
             filled = here.stop
-        return Rows(observation, undoing.undo(self._adaptors, action))
+        if self._canonical is not None:
+            action = self._canonical.undo(action)
+        return Rows(observation, action)
 
 
 def _runs(episodes: Array, lengths: Array) -> list[_Run]:
@@ -167,6 +172,21 @@ def _fitting(runs: list[_Run], num_rows: int) -> tuple[list[_Run], list[_Run]]:
     ends = np.cumsum([run.stop - run.start for run in runs])
     count = int(np.searchsorted(ends, num_rows, side="right"))
     return runs[:count], runs[count:]
+
+
+def _unwrapped(game: games.Game) -> tuple[actions.Canonical | None, games.Game]:
+    """Returns what makes the game's actions canonical, and the game itself."""
+    while isinstance(game, episode_logs.EpisodeLog):
+        game = game.game
+    if isinstance(game, actions.Canonical):
+        return game, game.game
+    if isinstance(game, actions.Adaptor):
+        raise errors.FitError(
+            f"{game.name} takes {actions.shown(game.game.action_spec())}, of which the agent only "
+            f"gives {actions.shown(game.action_spec())}: nobody knows what it would have given for "
+            "what was played. Choose a game whose actions the agent gives as they are."
+        )
+    return None, game
 
 
 def _check(episodes: saved_episodes.SavedEpisodes, game: games.Game) -> None:

@@ -127,6 +127,25 @@ class Canonical(Adaptor):
             start = stop
         return self.game.step(self._action, active)
 
+    def undo(self, action: specs.Nest) -> specs.Nest:
+        """Returns what an agent gives so that the game is told this: the way back of `step`.
+
+        Args:
+          action: nest of arrays [n, ...], the game's own; n may be any number.
+        """
+        leaves = specs.leaves(self.game.action_spec())
+        integers, floats = iter(self._integers), iter(self._floats)
+        offered: list[Array] = []
+        scaled = []
+        for leaf, rows in zip(leaves, specs.leaves(action)):
+            if leaf.is_discrete:
+                offered += next(integers).read(rows)
+            else:
+                scaled.append(next(floats).read(rows))
+        if scaled:
+            offered.append(np.concatenate(scaled, 1))
+        return tuple(offered) if self._is_tuple else offered[0]
+
 
 class _Integers:
     """A leaf of bounded integers or bool: a part for each of them.
@@ -155,6 +174,11 @@ class _Integers:
         for column, part in enumerate(action):
             np.add(part, self._low[column], out=self._sums[:, column])
         np.copyto(self._flat, self._sums, casting="unsafe")
+
+    def read(self, rows: Array) -> list[Array]:
+        """Returns an array [n] for each part; `rows` are the game's, [n, ...]."""
+        columns = rows.reshape(len(rows), -1).astype(np.int64) - self._low
+        return [columns[:, index].astype(part.dtype) for index, part in enumerate(self.parts)]
 
 
 class _Floats:
@@ -190,6 +214,15 @@ class _Floats:
             np.maximum(flat, self._low, out=flat)
         if self._high is not None:
             np.minimum(flat, self._high, out=flat)
+
+    def read(self, rows: Array) -> Array:
+        """Returns float32 [n, k]; `rows` are the game's, [n, ...]."""
+        flat = rows.reshape(len(rows), -1)
+        if self._scale is not None:
+            half, middle = self._scale
+            # What has one value only is 0, the middle.
+            flat = np.clip((flat - middle) / np.where(half == 0, 1, half), -1, 1)
+        return flat.astype(np.float32)
 
 
 def _leaf(spec: specs.ArraySpec, num_slots: int) -> _Integers | _Floats:

@@ -243,7 +243,7 @@ def test_the_actions_are_the_games_own_whatever_the_agent_is_offered(tmp_path):
             return specs.box((1,), 0.0, 3.0)
 
     half = np.full((2, 1), 0.5, np.float32)
-    save(actions.FlatBox, tmp_path / "saved", [1], lambda o: half, 10, watched=Tripled(2))
+    save(actions.Canonical, tmp_path / "saved", [1], lambda o: half, 10, watched=Tripled(2))
     (episode,) = saved_episodes.SavedEpisodes(tmp_path / "saved")
     assert np.unique(episode.action) == [2.25]
 

@@ -9,8 +9,8 @@ from gamebridge import errors
 from gamebridge.contract import specs
 from gamebridge.evaluation import rollout, saved_episodes, saving
 from gamebridge.testing import fakes, numbered
-from gamebridge.training import datasets, undoing
-from gamebridge.wrappers import actions, episodes
+from gamebridge.training import datasets
+from gamebridge.wrappers import actions, choices, episodes
 
 NUM_EPISODES = 40
 
@@ -137,51 +137,19 @@ def test_bounds_of_floats_that_are_seen_do_not_matter(tmp_path):
     assert make(guesses, game=Wider(1)).num_rows == 10
 
 
-class Wide(fakes.Target):
-    """Floats in another range, rank and dtype than agents give."""
-
-    told = None
-
-    def action_spec(self):
-        return specs.box((1, 3), [[0.0, -5.0, 7.0]], [[3.0, 5.0, 7.0]], dtype=np.float64)
-
-    def step(self, action, active=None):
-        self.told = action.copy()
-        return super().step(action[:, 0, :1], active)
+def test_an_adaptor_without_a_way_back_is_refused(saved):
+    game = choices.Binned(fakes.Target(1), 5)
+    with pytest.raises(errors.FitError, match=r"testing/target takes float32 .* only gives .*int64"):
+        make(saved, game=episodes.EpisodeLog(game))
 
 
-class Odd(fakes.Corridor):
-    """An integer that starts elsewhere, in a narrow dtype."""
+def test_actions_are_those_that_the_agent_would_have_given(tmp_path):
+    class Odd(fakes.Corridor):
+        def action_spec(self):
+            return specs.discrete(2, start=-3, dtype=np.int8)
 
-    told = None
-
-    def action_spec(self):
-        return specs.discrete(5, start=-3, dtype=np.int8)
-
-    def step(self, action, active=None):
-        self.told = action.copy()
-        return super().step(action, active)
-
-
-def floats(count):
-    given = np.random.default_rng(0).uniform(-1, 1, (count, 3)).astype(np.float32)
-    # Where there is one value only, 0 stands for it.
-    given[:, 2] = 0
-    return given
-
-
-@pytest.mark.parametrize(
-    ("game", "given"),
-    [(Wide(6), floats(6)), (Odd(5), np.arange(5))],
-    ids=["floats", "integer"],
-)
-def test_what_the_game_was_told_is_turned_back_into_what_the_agent_gave(game, given):
-    fitted, notes = actions.canonical(game)
-    assert notes
-    fitted.reset(np.arange(game.num_slots))
-    fitted.step(given)
-    found, own = undoing.adaptors(episodes.EpisodeLog(fitted))
-    assert own is game
-    undone = undoing.undo(found, game.told)
-    assert undone.dtype == fitted.action_spec().dtype
-    np.testing.assert_allclose(undone, given, atol=1e-6)
+    guesses = save(Odd(1), tmp_path, [3], lambda o: np.asarray([-2], np.int8))
+    game, _ = actions.canonical(Odd(1))
+    rows = make(guesses, game=episodes.EpisodeLog(game)).block(0, 0)
+    assert rows.action.dtype == np.int64
+    assert set(rows.action.tolist()) == {1}

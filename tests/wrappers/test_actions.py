@@ -257,3 +257,44 @@ def test_the_wrapper_refuses_actions_it_is_not_for():
 )
 def test_forms(spec, form):
     assert actions.form(spec) == form
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        specs.discrete(4),
+        specs.discrete(5, start=-3, dtype=np.int8),
+        specs.box((2, 2), [[0, -2], [-8, 1]], [[1, 2], [-4, 2]], dtype=np.float64),
+        specs.box((2,)),
+        specs.box((2,), [1, 0], [3, 5], dtype=np.int16),
+        specs.box((3,), dtype=np.bool_),
+        {
+            "steer": specs.box((1, 2), -3.0, 3.0),
+            "gear": specs.discrete(3, start=1),
+            "brake": specs.box((), 0.0, 1.0),
+        },
+    ],
+    ids=str,
+)
+def test_what_the_game_was_told_can_be_turned_back(spec):
+    game = actions.Canonical(Listener(spec))
+    rng = np.random.default_rng(0)
+
+    def draw(part):
+        if part.is_discrete:
+            return rng.integers(0, part.num_values, 2, part.dtype)
+        return rng.uniform(-1, 1, (2, *part.shape)).astype(np.float32)
+
+    given = specs.map_leaves(draw, game.action_spec())
+    game.step(given)
+    told = specs.map_leaves(np.copy, game.game.action)
+    # Of any number of rows.
+    undone = game.undo(specs.map_leaves(lambda rows: np.concatenate([rows, rows]), told))
+    for found, wanted in zip(specs.leaves(undone), specs.leaves(given), strict=True):
+        assert found.dtype == wanted.dtype
+        np.testing.assert_allclose(found, np.concatenate([wanted, wanted]), atol=1e-6)
+
+
+def test_a_float_of_one_value_is_turned_back_into_the_middle():
+    game = actions.Canonical(Listener(specs.box((2,), [7.0, 0.0], [7.0, 2.0])))
+    np.testing.assert_array_equal(game.undo(np.array([[7.0, 2.0]], np.float32)), [[0.0, 1.0]])
