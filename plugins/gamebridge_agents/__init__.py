@@ -122,9 +122,9 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     )
     yield AgentRecord(
         id="bc",
-        summary="Behavioural cloning: imitates saved episodes; any observation.",
+        summary="Behavioural cloning: imitates saved episodes; any action, any observation.",
         make=_maker("bc", "BCLearner"),
-        needs=AgentNeeds(("discrete", "continuous")),
+        needs=AgentNeeds(("discrete", "continuous", "branches", "hybrid")),
         settings=cloning_settings.BCSettings,
         presets=cloning_settings.BC_PRESETS,
         num_slots=8,

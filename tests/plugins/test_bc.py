@@ -7,7 +7,7 @@ import pytest
 
 import gamebridge
 from gamebridge import errors, opening
-from gamebridge.contract import seeding, specs
+from gamebridge.contract import new_time_step, seeding, specs
 from gamebridge.evaluation import results
 from gamebridge.testing import fakes
 from gamebridge.tf import start
@@ -16,7 +16,8 @@ start.load()
 
 import tensorflow as tf  # noqa: E402, TID253
 
-from gamebridge.training import offline  # noqa: E402
+from gamebridge.evaluation import rollout  # noqa: E402
+from gamebridge.training import drivers, offline  # noqa: E402
 
 TRAINING = {"checkpoint_interval_steps": 3_000, "validation_episodes": 4}
 
@@ -50,6 +51,39 @@ def test_floats_are_imitated_until_the_teachers_return_is_reached(tmp_path):
     assert taught == 0.0
     # Ten guesses an episode; a random one costs 0.67.
     assert gamebridge.evaluate(run, 20).return_mean > -0.05
+
+
+class Pair(fakes.Target):
+    """Floats and two integers: what is shown, its sign, and always 1."""
+
+    def __init__(self, num_slots=1, with_floats=True):
+        self._with_floats = with_floats
+        super().__init__(num_slots)
+
+    def action_spec(self):
+        floats = (specs.box((1,), -1.0, 1.0),) if self._with_floats else ()
+        return (specs.discrete(2), specs.discrete(3), *floats)
+
+
+@pytest.mark.parametrize("with_floats", [False, True], ids=["branches", "hybrid"])
+def test_several_integers_and_floats_are_imitated_together(make_learner, with_floats):
+    game = Pair(1, with_floats)
+    learner = make_learner("bc", game, units=(32,), learning_rate=1e-2)
+    seen = np.random.default_rng(0).uniform(-1, 1, (200, 1)).astype(np.float32)
+    ones = np.ones(200, np.int64)
+    action = ((seen[:, 0] > 0).astype(np.int64), ones, *((seen,) if with_floats else ()))
+    lesson, seed = lesson_of(seen, action), tf.constant([0, 0])
+    train = drivers.in_graph(lambda: learner.train(lesson, seed))
+    before = float(learner.measure(lesson)[0])
+    for _ in range(150):
+        train()
+    assert float(learner.measure(lesson)[0]) < before
+    time_step = new_time_step((), 200)._replace(observation=seen)
+    done, _ = rollout.GraphPolicy(learner.policy)(time_step, ())
+    assert (done[0] == action[0]).mean() > 0.95
+    assert (done[1] == 1).all()
+    if with_floats:
+        assert np.abs(done[2] - seen).mean() < 0.1
 
 
 def make(make_learner, game, **settings):
