@@ -371,7 +371,8 @@ def evaluate(
     with contextlib.closing(played_game), contextlib.ExitStack() as opened:
         from gamebridge.training import fitting
 
-        fitted, _ = fitting.fit(agent_record, played_game, tables.planned_wrappers(plan))
+        wrappers = tables.planned_wrappers(plan)
+        fitted, _ = fitting.fit(agent_record, played_game, wrappers)
         trained_specs.check(made, plan, fitted)
         learner = sittings.make_learner(agent_record, plan, fitted)
         step = sittings.restore_best(made, learner)
@@ -383,7 +384,7 @@ def evaluate(
             origin = saving.Origin(game_id, game_settings, plan.wrappers, plan.run.agent, step)
             saver = opened.enter_context(saving.Saver(played_game, saved_folder, seeds, origin))
             watchers.append(saver)
-            fitted, _ = fitting.fit(agent_record, saver.game)
+            fitted, _ = fitting.fit(agent_record, saver.game, wrappers)
         folder = pathlib.Path(output) if output else made.folder / "evaluation"
         rate = fps or fitted.steps_per_s or _FPS
         film = opened.enter_context(filming.Film(fitted, folder, num_recorded, rate))

@@ -119,6 +119,9 @@ def _train_and_play(
     record = opening.discover().find_game(game)
     own = opening.num_slots_of(record, {})
     presets = {**agent.presets.get("image", {}), **record.presets.get(agent.id, {})}
+    lessons = {}
+    if hasattr(agent.settings(), "episodes"):
+        lessons = {"episodes": str(_played_at_random(game, folder.with_name("teacher")))}
     run = api.train(
         game,
         agent.id,
@@ -127,7 +130,7 @@ def _train_and_play(
         num_slots=own if record.is_scene else min(own or agent.num_slots, _NUM_SLOTS),
         seed=0,
         settings={
-            "agent": small_settings(agent, presets),
+            "agent": {**small_settings(agent, presets), **lessons},
             "training": {
                 "checkpoint_interval_steps": 10 * steps,
                 "validation_episodes": 0,
@@ -168,6 +171,19 @@ def _train_and_play(
     if not played or not math.isfinite(played[0].episode_return):
         return f"its greedy episode returned {played[0].episode_return if played else 'nothing'}"
     return ""
+
+
+def _played_at_random(game: str, folder: pathlib.Path) -> pathlib.Path:
+    """Saves episodes of a game for those who learn from nothing else; returns their folder."""
+    record = opening.discover().find_game(game)
+    settings = {
+        "training": {"validation_episodes": 0},
+        "workers": {} if record.python else {"count": 0},
+    }
+    teacher = api.train(game, "random", 1, folder, seed=0, settings=settings)
+    saved = folder / "episodes"
+    api.evaluate(teacher, _NUM_SLOTS, max_steps=_MAX_STEPS, save_episodes=saved)
+    return saved
 
 
 def _line(error: Exception) -> str:

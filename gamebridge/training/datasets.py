@@ -10,7 +10,7 @@ it hangs on (seed, epoch, block), so that a place in it is three numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
-from gamebridge.evaluation import saved_episodes
 from gamebridge.training import trained_specs
 from gamebridge.wrappers import actions
 from gamebridge.wrappers import episodes as episode_logs
+
+if TYPE_CHECKING:
+    from gamebridge.evaluation import saved_episodes
 
 # Rows that are read in one piece: a disk reads these at its full speed.
 _RUN_LENGTH = 256

@@ -20,7 +20,6 @@ import tensorflow as tf  # noqa: TID253
 
 from gamebridge import errors
 from gamebridge.contract import seeding
-from gamebridge.evaluation import saved_episodes
 from gamebridge.tf import environment as environments
 from gamebridge.training import datasets, drivers, learners
 
@@ -106,6 +105,9 @@ class OfflineDriver(drivers.Driver):
                 "with `gamebridge evaluate RUN --save-episodes FOLDER`, then train with "
                 "`--set agent.episodes=FOLDER`."
             )
+        # Loads Arrow, which other trainings have no use for.
+        from gamebridge.evaluation import saved_episodes
+
         episodes = saved_episodes.SavedEpisodes(use.folder)
         episodes.check()
         self._data = datasets.Dataset(

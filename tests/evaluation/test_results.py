@@ -22,7 +22,7 @@ def evaluation(returns, **telemetry):
         for n, value in enumerate(returns)
     )
     return results.Evaluation(
-        "gym/CartPole-v1", "ppo", 5000, episodes, (results.Video("a.mp4", 0, 10),)
+        "gym/CartPole-v1", "ppo", 5000, episodes, (results.Video("a.mp4", 0, 10),), "lessons"
     )
 
 
@@ -58,6 +58,7 @@ def test_the_file_holds_every_episode_and_the_means(tmp_path):
             },
         ],
         "videos": [{"path": "a.mp4", "episode": 0, "num_frames": 10}],
+        "saved_episodes": "lessons",
     }
 
 

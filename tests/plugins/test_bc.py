@@ -169,6 +169,19 @@ def test_what_a_run_has_learned_can_be_saved_and_learned_from_again(tmp_path):
         gamebridge.resume(run, 1000)
 
 
+def test_actions_are_saved_as_the_run_was_told_to_cut_them(tmp_path):
+    settings = {
+        "agent": {"units": [4], "warm_up_steps": 8, "batch_size": 4, "replay_capacity": 100},
+        "wrappers": {"action_bins": 2},
+        "training": {"validation_episodes": 0},
+    }
+    run = gamebridge.train("toys/target", "dqn", 16, tmp_path / "run", 2, 0, settings)
+    gamebridge.evaluate(run, 4, save_episodes=tmp_path / "saved")
+    episodes = gamebridge.load_episodes(tmp_path / "saved")
+    # The ends of the range: with any other number of values there is one in between.
+    assert {float(abs(one)) for episode in episodes for one in episode.action.flat} == {1.0}
+
+
 @pytest.mark.parametrize("function", ["evaluate", "demonstrate"])
 def test_a_folder_with_something_in_it_is_refused_before_anything_is_played(tmp_path, function):
     (tmp_path / "mine").write_text("mine")
