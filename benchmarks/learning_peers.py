@@ -38,6 +38,7 @@ class Pair:
     """One training, as both are told it.
 
     Attributes:
+      agent: dqn, ppo or sac.
       game: gymnasium's id.
       steps: of the environment, all games together.
       num_slots: games at once.
@@ -46,6 +47,7 @@ class Pair:
       units: sizes of the layers.
     """
 
+    agent: str
     game: str
     steps: int
     num_slots: int
@@ -56,6 +58,7 @@ class Pair:
 
 PAIRS: dict[str, Pair] = {
     "dqn": Pair(
+        agent="dqn",
         game="CartPole-v1",
         steps=50_000,
         num_slots=4,
@@ -77,6 +80,7 @@ PAIRS: dict[str, Pair] = {
         },
     ),
     "ppo": Pair(
+        agent="ppo",
         game="CartPole-v1",
         steps=60_000,
         num_slots=8,
@@ -96,6 +100,7 @@ PAIRS: dict[str, Pair] = {
         },
     ),
     "sac": Pair(
+        agent="sac",
         game="Pendulum-v1",
         steps=10_000,
         num_slots=4,
@@ -191,11 +196,10 @@ def _run(python: str, side: str, name: str, seed: int) -> dict[str, float]:
 def _train_ours(pair: Pair, seed: int) -> dict[str, float]:
     from gamebridge import api
 
-    agent = next(name for name, other in PAIRS.items() if other is pair)
     with tempfile.TemporaryDirectory() as folder:
         run = api.train(
             f"gym/{pair.game}",
-            agent,
+            pair.agent,
             pair.steps,
             pathlib.Path(folder) / "run",
             num_slots=pair.num_slots,
@@ -218,11 +222,10 @@ def _train_theirs(pair: Pair, seed: int) -> dict[str, float]:
     import torch
     from stable_baselines3.common import env_util, evaluation
 
-    agent = next(name for name, other in PAIRS.items() if other is pair)
     policy: dict[str, Any] = {"net_arch": list(pair.units)}
-    if agent == "ppo":
+    if pair.agent == "ppo":
         policy["activation_fn"] = torch.nn.Tanh
-    model = getattr(stable_baselines3, agent.upper())(
+    model = getattr(stable_baselines3, pair.agent.upper())(
         "MlpPolicy",
         env_util.make_vec_env(pair.game, pair.num_slots),
         policy_kwargs=policy,
