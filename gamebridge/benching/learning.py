@@ -18,7 +18,6 @@ from gamebridge import contract
 from gamebridge.benching import clocks, rounds
 from gamebridge.contract import specs
 from gamebridge.tf import environment as environments
-from gamebridge.tf import replay
 from gamebridge.training import drivers, learners, off_policy, session
 from gamebridge.wrappers import episodes
 
@@ -108,12 +107,12 @@ class Learning:
             buffer, use = collecting.driver.replay, learner.replay_use
             self._steps_a_call = float(use.train_interval)
             num_rows = buffer.length * buffer.num_slots
-            while not int(buffer.num_transitions(use.num_steps)):
-                collecting.driver.advance(use.num_steps)
+            driver = collecting.driver
+            while not int(driver.num_samples()):
+                driver.advance(use.num_rows)
 
             def train() -> Any:
-                batch = buffer.sample(use.batch_size, use.num_steps, use.gamma, seed)
-                return learner.train(batch, seed)
+                return learner.train(driver.sample(seed), seed)
         else:
             self._steps_a_call = float(learner.rollout_length * environment.batch_size)
             num_rows = (learner.rollout_length + 1) * environment.batch_size
@@ -178,12 +177,18 @@ class _OnPolicyActor(learners.OnPolicyLearner):
         self.metric_names = ()
         self.rollout_length = learner.rollout_length
         self.info_spec = learner.info_spec
+        self.state_spec = learner.state_spec
 
     def trackables(self) -> dict[str, Any]:
         return self._learner.trackables()
 
     def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
         return self._learner.act(time_step, seed)
+
+    def act_with_state(
+        self, time_step: ts.TimeStep, state: Any, seed: tf.Tensor
+    ) -> tuple[Any, Any, Any]:
+        return self._learner.act_with_state(time_step, state, seed)
 
     def train(self, rollout: learners.Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         return {}
@@ -195,16 +200,24 @@ class _OffPolicyActor(learners.OffPolicyLearner):
         self.policy = learner.policy
         self.metric_names = ()
         self.replay_use = dataclasses.replace(learner.replay_use, warm_up_steps=_NEVER)
+        self.state_spec = learner.state_spec
 
     def trackables(self) -> dict[str, Any]:
         return self._learner.trackables()
 
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
-        # As after the warm-up, in which an agent may not ask its network.
-        warm_up_steps = self._learner.replay_use.warm_up_steps
-        return self._learner.act(time_step, num_steps + warm_up_steps, seed)
+        return self._learner.act(time_step, self._late(num_steps), seed)
 
-    def train(self, batch: replay.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def act_with_state(
+        self, time_step: ts.TimeStep, state: Any, num_steps: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[Any, Any]:
+        return self._learner.act_with_state(time_step, state, self._late(num_steps), seed)
+
+    def _late(self, num_steps: tf.Tensor) -> tf.Tensor:
+        # As after the warm-up, in which an agent may not ask its network.
+        return num_steps + self._learner.replay_use.warm_up_steps
+
+    def train(self, batch: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         return {}
 
 

@@ -87,10 +87,13 @@ class GraphPolicy:
         return self._policy.get_initial_state(num_slots)
 
     def __call__(self, time_step: games.TimeStep, state: Any) -> tuple[Any, Any]:
-        """Returns (action, policy state): nests of arrays [B, ...], and of tensors."""
+        """Returns (action, policy state): nests of arrays [B, ...], and of tensors.
+
+        A slot whose row is not valid keeps its state; at FIRST it begins anew.
+        """
         tensors = ts.TimeStep(*(tf.nest.map_structure(tf.constant, part) for part in time_step[:4]))
         try:
-            action, state = self._act(tensors, state)
+            action, state = self._act(tensors, tf.constant(time_step.valid), state)
         except Exception as error:
             raise errors.PluginError(
                 f"The agent's policy raised {type(error).__name__}: "
@@ -99,11 +102,15 @@ class GraphPolicy:
             ) from error
         return tf.nest.map_structure(lambda leaf: leaf.numpy(), action), state
 
-    def _act_in_graph(self, time_step: ts.TimeStep, state: Any) -> tuple[Any, Any]:
-        step = self._policy.action(time_step, state)
+    def _act_in_graph(
+        self, time_step: ts.TimeStep, valid: tf.Tensor, state: Any
+    ) -> tuple[Any, Any]:
+        nothing = self._policy.get_initial_state(valid.shape[0])
+        past = environment.choose(time_step.is_first(), nothing, state)
+        step = self._policy.action(time_step, past)
         # A Gaussian policy's mean is not held to the action's bounds.
         action = environment.clip_action(step.action, self._policy.action_spec)
-        return action, step.state
+        return action, environment.choose(valid, step.state, state)
 
 
 class FunctionPolicy:

@@ -50,6 +50,15 @@ def to_array_spec(spec: specs.Spec) -> Any:
     return specs.map_leaves(lambda leaf: convert(next(paths), leaf), spec)
 
 
+def choose(slots: tf.Tensor, these: Any, others: Any) -> Any:
+    """Takes the rows of `slots`, bool [B], from `these`, and the rest from `others`."""
+
+    def choose_leaf(this: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+        return tf.where(tf.reshape(slots, [-1] + [1] * (len(this.shape) - 1)), this, other)
+
+    return tf.nest.map_structure(choose_leaf, these, others)
+
+
 def clip_action(action: Any, action_spec: Any) -> Any:
     """Holds the floats of an action to their bounds, where they have any; in graph or eager."""
 

@@ -1,4 +1,4 @@
-"""`Replay`: a ring of time steps in TensorFlow variables, sampled as n-step transitions.
+"""`Replay`: a ring of time steps in TensorFlow variables, to be sampled.
 
 A row is what a slot saw and did in one step: its observation and step type, its action,
 and the reward, discount and step type that came next. An observation is stored once: the
@@ -7,7 +7,8 @@ observation is there to bootstrap from.
 
 Each slot has a ring and a count of its own, since a slot that had nothing to say in a step
 adds no row: a row and the next are always two valid steps of one slot that follow each
-other, whatever the others did meanwhile.
+other, whatever the others did meanwhile. They are sampled as n-step transitions, or as
+sequences of rows for an agent that remembers.
 
 An n-step return stops at its episode's end, whatever the discount there: TF-Agents'
 own goes on into the next episode where one was truncated (tensorflow/agents issue 939).
@@ -48,6 +49,27 @@ class Transition(NamedTuple):
     discount: tf.Tensor
     next_observation: Any
     weight: tf.Tensor
+
+
+class Sequence(NamedTuple):
+    """A batch of sequences: row t and row t + 1 of one are two steps that follow each other.
+
+    They go on from an episode's LAST step to the next one's FIRST: what a network remembers
+    ends there, and the action at LAST was ignored by the game.
+
+    Attributes:
+      observation: nest of [N, T + 1, ...].
+      step_type: int32 [N, T + 1].
+      action: nest of [N, T, ...]; of no meaning where step_type is LAST.
+      reward: float32 [N, T], what came after the action.
+      discount: float32 [N, T], likewise.
+    """
+
+    observation: Any
+    step_type: tf.Tensor
+    action: Any
+    reward: tf.Tensor
+    discount: tf.Tensor
 
 
 class Replay(tf.Module):
@@ -155,14 +177,7 @@ class Replay(tf.Module):
           gamma: the agent's discount factor.
           seed: int32 [2], a stateless seed.
         """
-        size = self.size()
-        counts = tf.maximum(size - num_steps, 0)
-        ends = tf.cumsum(counts)
-        number = tf.random.stateless_uniform([batch_size], seed, 0, ends[-1], tf.int64)
-        slot = tf.searchsorted(ends, number, side="right", out_type=tf.int64)
-        # What is to be added to a number to find its row in its slot's ring.
-        start = number + tf.gather(self._num_added - size - ends + counts, slot)
-
+        start, slot = self._draw(batch_size, num_steps, seed)
         rewards = self._at("reward", start, slot, num_steps)
         discounts = self._at("discount", start, slot, num_steps)
         over = tf.equal(self._at("next_step_type", start, slot, num_steps), _LAST)
@@ -179,6 +194,23 @@ class Replay(tf.Module):
             discount=tf.reduce_prod(steps_discount, 1) * tf.pow(gamma, num_taken - 1.0),
             next_observation=self._one("observation", start + tf.cast(num_taken, tf.int64), slot),
             weight=tf.cast(tf.not_equal(self._one("step_type", start, slot), _LAST), tf.float32),
+        )
+
+    def sample_sequences(self, batch_size: int, length: int, seed: tf.Tensor) -> Sequence:
+        """Draws sequences, all with equal chances; `num_transitions(length)` must be above 0.
+
+        Args:
+          batch_size: N.
+          length: T, transitions in a sequence, the ways between two episodes counted.
+          seed: int32 [2], a stateless seed.
+        """
+        start, slot = self._draw(batch_size, length, seed)
+        return Sequence(
+            observation=self._at("observation", start, slot, length + 1),
+            step_type=self._at("step_type", start, slot, length + 1),
+            action=self._at("action", start, slot, length),
+            reward=self._at("reward", start, slot, length),
+            discount=self._at("discount", start, slot, length),
         )
 
     def rows(self, start: Array, stop: Array) -> dict[str, Array]:
@@ -226,14 +258,27 @@ class Replay(tf.Module):
             lambda variable, value: variable.scatter_nd_update(where, value), variables, values
         )
 
+    def _draw(
+        self, batch_size: int, num_after: int, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws (row's number, slot), int64 [N] each, with so many rows of the slot after it."""
+        size = self.size()
+        counts = tf.maximum(size - num_after, 0)
+        ends = tf.cumsum(counts)
+        number = tf.random.stateless_uniform([batch_size], seed, 0, ends[-1], tf.int64)
+        slot = tf.searchsorted(ends, number, side="right", out_type=tf.int64)
+        # What is to be added to a number to find its row in its slot's ring.
+        return number + tf.gather(self._num_added - size - ends + counts, slot), slot
+
     def _one(self, name: str, number: tf.Tensor, slot: tf.Tensor) -> Any:
         where = tf.stack([number % self.length, slot], -1)
         return tf.nest.map_structure(lambda rows: tf.gather_nd(rows, where), self._rows[name])
 
-    def _at(self, name: str, start: tf.Tensor, slot: tf.Tensor, num_steps: int) -> tf.Tensor:
+    def _at(self, name: str, start: tf.Tensor, slot: tf.Tensor, num_steps: int) -> Any:
         numbers = start[:, None] + tf.range(num_steps, dtype=tf.int64)[None]
         slots = tf.repeat(slot[:, None], num_steps, 1)
-        return tf.gather_nd(self._rows[name], tf.stack([numbers % self.length, slots], -1))
+        where = tf.stack([numbers % self.length, slots], -1)
+        return tf.nest.map_structure(lambda rows: tf.gather_nd(rows, where), self._rows[name])
 
 
 def _refuse_if_too_large(row_specs: Any, num_rows: int) -> None:

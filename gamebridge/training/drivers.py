@@ -32,20 +32,34 @@ class Heard(NamedTuple):
     Attributes:
       time_step: nest of [B, ...], each slot's newest valid row.
       action: nest of [B, ...], what the agent chose there, unless the row is news.
+      state: nest of [B, ...], what the agent remembers since it chose last.
       is_news: bool [B], whether the row came with the newest step.
       is_known: bool [B], whether the slot said anything since the restart.
     """
 
     time_step: ts.TimeStep
     action: Any
+    state: Any
     is_news: tf.Tensor
     is_known: tf.Tensor
 
-    def next(self, action: Any, rows: environments.Rows) -> Heard:
-        """Returns what was heard after a step, in which `action` was chosen."""
+    def past(self) -> Any:
+        """Returns what the agent may remember where it chooses now: nothing at FIRST."""
+        nothing = tf.nest.map_structure(tf.zeros_like, self.state)
+        return environments.choose(self.time_step.is_first(), nothing, self.state)
+
+    def next(self, action: Any, state: Any, rows: environments.Rows) -> Heard:
+        """Returns what was heard after a step, in which `action` was chosen.
+
+        Args:
+          action: nest of [B, ...].
+          state: what the agent remembers where it has just chosen; the others keep theirs.
+          rows: what came of it.
+        """
         return Heard(
-            choose(rows.valid, rows.time_step, self.time_step),
+            environments.choose(rows.valid, rows.time_step, self.time_step),
             action,
+            environments.choose(self.is_news, state, self.state),
             rows.valid,
             tf.logical_or(self.is_known, rows.valid),
         )
@@ -198,15 +212,6 @@ class Driver(abc.ABC):
             f"{name} became {what} at step {self.num_steps:,}. Older checkpoints are kept; lower "
             "agent.learning_rate, or check the game's rewards."
         )
-
-
-def choose(slots: tf.Tensor, these: Any, others: Any) -> Any:
-    """Takes the rows of `slots`, bool [B], from `these`, and the rest from `others`."""
-
-    def choose_leaf(this: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-        return tf.where(tf.reshape(slots, [-1] + [1] * (len(this.shape) - 1)), this, other)
-
-    return tf.nest.map_structure(choose_leaf, these, others)
 
 
 def in_graph(function: Any) -> Any:

@@ -6,6 +6,11 @@ and `train` run inside one `tf.function` without autograph, so they use TensorFl
 only, `tf.cond` and `tf.while_loop` instead of `if` and `for` over tensors, and the
 stateless seed they are given instead of any random state of their own: a seeded run
 can then be repeated and resumed exactly.
+
+A learner that remembers says so in `state_spec` and acts in `act_with_state`; its `act` is
+that of a slot without a past. The drivers carry the state of each slot from one of its
+steps to the next: a step in which the slot had nothing to say leaves it as it was, an
+episode begins with zeros, and a checkpoint, at which all episodes end, needs none of it.
 """
 
 from __future__ import annotations
@@ -17,8 +22,6 @@ from typing import Any, NamedTuple
 import tensorflow as tf  # noqa: TID253
 from tf_agents.policies import tf_policy  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
-
-from gamebridge.tf import replay
 
 
 class Rollout(NamedTuple):
@@ -53,10 +56,19 @@ class Learner(abc.ABC):
     Attributes:
       policy: the greedy TF-Agents policy, for evaluation.
       metric_names: the names of the scalars that `train` returns.
+      state_spec: nest of tensor specs of what it remembers of a slot, no batch axis; () for
+        nothing. Of the greedy policy it is `policy.policy_state_spec` that says so.
     """
 
     policy: tf_policy.TFPolicy
     metric_names: tuple[str, ...] = ("loss",)
+    state_spec: Any = ()
+
+    def initial_state(self, num_slots: int) -> Any:
+        """Returns what is remembered before an episode's first step: zeros [num_slots, ...]."""
+        return tf.nest.map_structure(
+            lambda spec: tf.zeros([num_slots, *spec.shape], spec.dtype), self.state_spec
+        )
 
     @abc.abstractmethod
     def trackables(self) -> dict[str, Any]:
@@ -78,6 +90,19 @@ class OnPolicyLearner(Learner):
     def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
         """Returns (action, info) for a batch of time steps [B, ...]; seed int32 [2]."""
 
+    def act_with_state(
+        self, time_step: ts.TimeStep, state: Any, seed: tf.Tensor
+    ) -> tuple[Any, Any, Any]:
+        """Returns (action, info, state); to be overridden where `state_spec` is not empty.
+
+        Args:
+          time_step: nest of [B, ...].
+          state: what is remembered of each slot, nest of [B, ...]; zeros at FIRST.
+          seed: int32 [2].
+        """
+        action, info = self.act(time_step, seed)
+        return action, info, state
+
     @abc.abstractmethod
     def train(self, rollout: Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Trains on a rollout once; returns the scalars of `metric_names`."""
@@ -89,11 +114,12 @@ class ReplayUse:
 
     Attributes:
       capacity: time steps kept, all slots together.
-      batch_size: transitions a training step.
-      num_steps: n of the n-step return.
+      batch_size: transitions a training step, or sequences.
+      num_steps: n of the n-step return; of sequences the learner makes its own returns.
       gamma: discount factor.
       warm_up_steps: time steps before the first training.
       train_interval: time steps (all slots together) for one training step.
+      sequence_length: steps of the sequences that it trains on; 0 for transitions.
     """
 
     capacity: int
@@ -102,6 +128,12 @@ class ReplayUse:
     gamma: float
     warm_up_steps: int
     train_interval: int
+    sequence_length: int = 0
+
+    @property
+    def num_rows(self) -> int:
+        """How many steps after one must be in the replay buffer before it can be drawn."""
+        return self.sequence_length or self.num_steps
 
 
 class OffPolicyLearner(Learner):
@@ -117,6 +149,25 @@ class OffPolicyLearner(Learner):
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
         """Returns actions [B, ...] that explore; num_steps int64 is for schedules."""
 
+    def act_with_state(
+        self, time_step: ts.TimeStep, state: Any, num_steps: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[Any, Any]:
+        """Returns (actions, state); to be overridden where `state_spec` is not empty.
+
+        Args:
+          time_step: nest of [B, ...].
+          state: what is remembered of each slot, nest of [B, ...]; zeros at FIRST.
+          num_steps: int64, for schedules.
+          seed: int32 [2].
+        """
+        return self.act(time_step, num_steps, seed), state
+
     @abc.abstractmethod
-    def train(self, batch: replay.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Trains on one batch; returns the scalars of `metric_names`."""
+    def train(self, batch: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Trains on one batch; returns the scalars of `metric_names`.
+
+        Args:
+          batch: a `Transition` of `gamebridge.tf.replay` or, where `replay_use` has a sequence
+            length, a `Sequence`.
+          seed: int32 [2].
+        """

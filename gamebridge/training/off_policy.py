@@ -73,7 +73,8 @@ class OffPolicyDriver(drivers.Driver):
             lambda spec: tf.zeros([self.num_slots, *spec.shape], spec.dtype),
             self.environment.action_spec(),
         )
-        self._heard = drivers.Heard(time_step, nothing, valid, valid)
+        state = self._off_policy.initial_state(self.num_slots)
+        self._heard = drivers.Heard(time_step, nothing, state, valid, valid)
 
     def end_episodes(self) -> None:
         """Stores the running episodes as truncated where they stand."""
@@ -92,6 +93,17 @@ class OffPolicyDriver(drivers.Driver):
         self._heard, trainings, metrics = self._run(self._advance, count, self._heard)
         return self._checked(metrics) if int(trainings) else None
 
+    def num_samples(self) -> tf.Tensor:
+        """int64 scalar: out of how many transitions or sequences `sample` draws."""
+        return self.replay.num_transitions(self._use.num_rows)
+
+    def sample(self, seed: tf.Tensor) -> Any:
+        """Draws a batch as the learner wants it; `num_samples` must be above 0."""
+        use = self._use
+        if use.sequence_length:
+            return self.replay.sample_sequences(use.batch_size, use.sequence_length, seed)
+        return self.replay.sample(use.batch_size, use.num_steps, use.gamma, seed)
+
     def _advance_in_graph(
         self, count: tf.Tensor, heard: drivers.Heard
     ) -> tuple[drivers.Heard, tf.Tensor, dict[str, tf.Tensor]]:
@@ -100,9 +112,11 @@ class OffPolicyDriver(drivers.Driver):
         def body(
             step: tf.Tensor, heard: drivers.Heard, trainings: tf.Tensor, metrics: object
         ) -> tuple[object, ...]:
-            action = self._off_policy.act(heard.time_step, self._num_steps, self._draw())
+            action, state = self._off_policy.act_with_state(
+                heard.time_step, heard.past(), self._num_steps, self._draw()
+            )
             # The others are still busy with theirs.
-            action = drivers.choose(heard.is_news, action, heard.action)
+            action = environments.choose(heard.is_news, action, heard.action)
             if self._overlaps:
                 rows, trainings, metrics = self._train_meanwhile(
                     heard.time_step, action, trainings, metrics
@@ -112,7 +126,7 @@ class OffPolicyDriver(drivers.Driver):
                 rows = self._step(heard.time_step, action)
                 self._store(heard, action, rows)
                 trainings, metrics = self._train(trainings, metrics)
-            return step + 1, heard.next(action, rows), trainings, metrics
+            return step + 1, heard.next(action, state, rows), trainings, metrics
 
         _, heard, trainings, metrics = tf.while_loop(
             lambda step, *_: step < count,
@@ -150,7 +164,7 @@ class OffPolicyDriver(drivers.Driver):
         def train(trainings: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tuple[object, object]:
             self._credit.assign_sub(use.train_interval)
             seeds = tf.random.split(self._draw(), 2)
-            batch = self.replay.sample(use.batch_size, use.num_steps, use.gamma, seeds[0])
+            batch = self.sample(seeds[0])
             del metrics
             return trainings + 1, self._off_policy.train(batch, seeds[1])
 
@@ -170,6 +184,6 @@ class OffPolicyDriver(drivers.Driver):
         self.replay.add(heard.time_step, action, rows.time_step, stored)
         is_warm = tf.logical_and(
             self._num_steps >= self._use.warm_up_steps,
-            self.replay.num_transitions(self._use.num_steps) > 0,
+            self.num_samples() > 0,
         )
         self._credit.assign_add(tf.where(is_warm, num_stored, 0))

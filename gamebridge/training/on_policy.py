@@ -69,8 +69,9 @@ class OnPolicyDriver(drivers.Driver):
         )
         # What a slot shows before it said anything is no number that a learner should see.
         silence = tf.nest.map_structure(tf.zeros_like, time_step)
-        time_step = drivers.choose(valid, time_step, silence)
-        self._heard = drivers.Heard(time_step, nothing, valid, valid)
+        time_step = environments.choose(valid, time_step, silence)
+        state = self._on_policy.initial_state(self.num_slots)
+        self._heard = drivers.Heard(time_step, nothing, state, valid, valid)
 
     def advance(self, max_batch_steps: int) -> dict[str, float] | None:
         """Collects at most so many batch steps; trains when the rollout is full."""
@@ -101,11 +102,14 @@ class OnPolicyDriver(drivers.Driver):
             )
 
         def body(step: tf.Tensor, row: tf.Tensor, heard: drivers.Heard) -> tuple[Any, ...]:
-            chosen = self._on_policy.act(heard.time_step, self._draw())
+            action, info, state = self._on_policy.act_with_state(
+                heard.time_step, heard.past(), self._draw()
+            )
+            chosen = (action, info)
             if not self.environment.waits:
                 # The others have not got an answer to theirs yet.
                 is_due = tf.logical_or(heard.is_news, tf.logical_not(heard.is_known))
-                chosen = drivers.choose(is_due, chosen, heard.action)
+                chosen = environments.choose(is_due, chosen, heard.action)
             action, info = chosen
             put(rollout.observation, heard.time_step.observation, row)
             put(rollout.step_type, heard.time_step.step_type, row)
@@ -116,13 +120,13 @@ class OnPolicyDriver(drivers.Driver):
             put(rollout.discount, rows.time_step.discount, row)
             if self.environment.waits:
                 self._count(heard.time_step)
-                return step + 1, row + 1, heard._replace(time_step=rows.time_step)
+                return step + 1, row + 1, heard._replace(time_step=rows.time_step, state=state)
             known = tf.logical_and(heard.is_known, rows.valid)
             self._count(heard.time_step, known)
             put(rollout.valid, known, row)
             # A step in which nobody said anything makes no row.
             row += tf.cast(tf.reduce_any(known), tf.int64)
-            return step + 1, row, heard.next(chosen, rows)
+            return step + 1, row, heard.next(chosen, state, rows)
 
         _, row, heard = tf.while_loop(
             lambda step, row, _: tf.logical_and(step < count, row < length),
