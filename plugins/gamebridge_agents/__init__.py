@@ -13,6 +13,7 @@ from gamebridge_agents import (
     continuous_settings,
     objections,
     reinforce_settings,
+    recurrent_settings,
     settings,
     value_settings,
 )
@@ -91,6 +92,15 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         needs=AgentNeeds(("discrete", "branches")),
         settings=value_settings.DDQNSettings,
         presets=settings.DQN_PRESETS,
+        num_slots=4,
+    )
+    yield AgentRecord(
+        id="dqn-rnn",
+        summary="Double DQN that remembers what it saw: discrete actions, any observation.",
+        make=_maker("dqn_rnn", "DQNRNNLearner"),
+        needs=AgentNeeds(("discrete",)),
+        settings=recurrent_settings.DQNRNNSettings,
+        presets=recurrent_settings.DQN_RNN_PRESETS,
         num_slots=4,
     )
     yield AgentRecord(

@@ -19,7 +19,7 @@ from tf_agents.policies import greedy_policy, tf_policy  # noqa: TID253
 from tf_agents.trajectories import policy_step  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
-from gamebridge.tf import masks, networks
+from gamebridge.tf import masks, networks, recurrent
 
 
 class BranchingQNetwork(networks.Headed):
@@ -34,9 +34,10 @@ class BranchingQNetwork(networks.Headed):
         conv_filters: Sequence[int] = (16, 32, 32),
         activation: str = "relu",
         name: str = "BranchingQNetwork",
+        memory: recurrent.MemorySettings | None = None,
     ) -> None:
         """Builds the network; `action_spec` is a tuple of integers from 0 up."""
-        super().__init__(observation_spec, seed, units, conv_filters, activation, name)
+        super().__init__(observation_spec, seed, units, conv_filters, activation, name, memory)
         sizes = [1, *(int(spec.maximum) + 1 for spec in action_spec)]
         # The first is the state's own value, the others are advantages.
         self._heads = [
@@ -56,8 +57,8 @@ class BranchingQNetwork(networks.Headed):
         network_state: Any = (),
         training: bool = False,
     ) -> tuple[tuple[tf.Tensor, ...], Any]:
-        """Returns the values and the (empty) state."""
-        encoded, squash = self.encode(observation)
+        """Returns the values and the state of the memory."""
+        encoded, squash, network_state = self.remember(observation, step_type, network_state)
         state, *advantages = (head(encoded) for head in self._heads)
         values = (
             state + advantage - tf.reduce_mean(advantage, -1, keepdims=True)
@@ -73,14 +74,16 @@ class BranchingQPolicy(tf_policy.TFPolicy):
         self, time_step_spec: ts.TimeStep, action_spec: Any, network: BranchingQNetwork
     ) -> None:
         """Keeps the network."""
-        super().__init__(time_step_spec, action_spec)
+        super().__init__(time_step_spec, action_spec, policy_state_spec=network.state_spec)
         self._network = network
 
     def _variables(self) -> Any:
         return self._network.variables
 
     def _distribution(self, time_step: ts.TimeStep, policy_state: Any) -> policy_step.PolicyStep:
-        values = _allowed_values(self._network, time_step)
+        seen, _ = masks.split(time_step.observation)
+        values, policy_state = self._network(seen, time_step.step_type, policy_state)
+        values = masks.masked(values, masks.allowed(time_step.observation))
         distributions = tuple(
             tfp.distributions.Categorical(logits=branch, dtype=spec.dtype)
             for branch, spec in zip(values, self.action_spec, strict=True)

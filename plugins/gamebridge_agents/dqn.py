@@ -76,14 +76,18 @@ class DQNLearner(learners.OffPolicyLearner):
 
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
         """Epsilon-greedy, each slot drawing for itself."""
+        return self._explore(time_step, self._values(time_step), num_steps, seed)
+
+    def _explore(
+        self, time_step: ts.TimeStep, values: Any, num_steps: tf.Tensor, seed: tf.Tensor
+    ) -> Any:
         settings = self._settings
         epsilon = exploration.linear(
             num_steps, settings.epsilon_start, settings.epsilon_end, settings.epsilon_steps
         )
         self._epsilon.assign(epsilon)
         values = tf.nest.map_structure(
-            lambda branch: tf.ensure_shape(branch, [self._num_slots, None]),
-            self._values(time_step),
+            lambda branch: tf.ensure_shape(branch, [self._num_slots, None]), values
         )
         allowed = masks.allowed(time_step.observation)
         return exploration.epsilon_greedy(values, epsilon, self._action_spec, seed, allowed)
@@ -124,7 +128,12 @@ class DQNLearner(learners.OffPolicyLearner):
             units=settings.units,
             conv_filters=settings.conv_filters,
             activation=settings.activation,
+            **self._network_settings(),
         )
+
+    def _network_settings(self) -> dict[str, Any]:
+        """Returns what a network is built from beside what all have."""
+        return {}
 
     def _make_agent(self, *arguments: Any, **settings: Any) -> dqn_agent.DqnAgent:
         settings["td_errors_loss_fn"] = common.element_wise_huber_loss
