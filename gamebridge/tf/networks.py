@@ -68,6 +68,9 @@ class Headed(Observing):
     ) -> tuple[tf.Tensor, network_utils.BatchSquash, Any]:
         """Encodes, and remembers where there is a memory.
 
+        What is seen now goes past the memory too. A head that had only what is remembered
+        drove the memory into its bounds, where large values were to be learned.
+
         Returns:
           float32 [N, features], what folds the outer axes into N and back, and the state.
         """
@@ -81,7 +84,7 @@ class Headed(Observing):
             step_type = None if step_type is None else step_type[:, None]
             remembered, state = self._memory(features[:, None], step_type, state)
             remembered = tf.squeeze(remembered, 1)
-        return squash.flatten(remembered), squash, state
+        return tf.concat([encoded, squash.flatten(remembered)], -1), squash, state
 
 
 class QNetwork(Headed):

@@ -96,12 +96,21 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
     )
     yield AgentRecord(
         id="dqn-rnn",
-        summary="Double DQN that remembers what it saw: discrete actions, any observation.",
+        summary="Double DQN that remembers what it saw: one integer or several, any observation.",
         make=_maker("dqn_rnn", "DQNRNNLearner"),
-        needs=AgentNeeds(("discrete",)),
+        needs=AgentNeeds(("discrete", "branches")),
         settings=recurrent_settings.DQNRNNSettings,
         presets=recurrent_settings.DQN_RNN_PRESETS,
         num_slots=4,
+    )
+    yield AgentRecord(
+        id="ppo-rnn",
+        summary="PPO that remembers what it saw: any action, any observation.",
+        make=_maker("ppo_rnn", "PPORNNLearner"),
+        needs=AgentNeeds(("discrete", "continuous", "branches", "hybrid")),
+        settings=recurrent_settings.PPORNNSettings,
+        presets=recurrent_settings.PPO_RNN_PRESETS,
+        num_slots=8,
     )
     yield AgentRecord(
         id="c51",

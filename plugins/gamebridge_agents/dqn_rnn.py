@@ -22,8 +22,8 @@ from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge import errors
 from gamebridge.contract import AgentRequest
-from gamebridge.tf import networks, recurrent
-from gamebridge_agents import dqn
+from gamebridge.tf import masks, recurrent
+from gamebridge_agents import branching, dqn
 
 _LAST = int(ts.StepType.LAST)
 
@@ -58,8 +58,9 @@ class DQNRNNLearner(dqn.DQNLearner):
         self, time_step: ts.TimeStep, state: Any, num_steps: tf.Tensor, seed: tf.Tensor
     ) -> tuple[Any, Any]:
         """Epsilon-greedy, each slot drawing for itself."""
-        values, state = self._network(time_step.observation, time_step.step_type, state)
-        return self._explore(values, num_steps, seed), state
+        seen, _ = masks.split(time_step.observation)
+        values, state = self._network(seen, time_step.step_type, state)
+        return self._explore(time_step, values, num_steps, seed), state
 
     def _experience(self, batch: Any) -> trajectory.Trajectory:
         def longer(rows: tf.Tensor) -> tf.Tensor:
@@ -76,40 +77,34 @@ class DQNRNNLearner(dqn.DQNLearner):
             discount=longer(batch.discount),
         )
 
-    def _make_network(self, request: AgentRequest) -> Any:
+    def _network_settings(self) -> dict[str, Any]:
         settings = self._settings
-        return networks.QNetwork(
-            request.time_step_spec.observation,
-            request.action_spec,
-            seed=request.seed % 2**31,
-            units=settings.units,
-            conv_filters=settings.conv_filters,
-            activation=settings.activation,
-            memory=recurrent.MemorySettings(settings.cell, settings.memory_units),
-        )
+        return {"memory": recurrent.MemorySettings(settings.cell, settings.memory_units)}
 
-    def _make_agent(self, *arguments: Any, **settings: Any) -> SequenceDqnAgent:
-        return SequenceDqnAgent(
-            *arguments,
-            num_steps=self._settings.num_steps,
-            burn_in_length=self._settings.burn_in_length,
-            **settings,
-        )
+    def _make_agent(self, *arguments: Any, **settings: Any) -> dqn_agent.DqnAgent:
+        settings["num_steps"] = self._settings.num_steps
+        settings["burn_in_length"] = self._settings.burn_in_length
+        if self._is_branching:
+            return SequenceBranchingAgent(*arguments, is_double=True, **settings)
+        return SequenceDqnAgent(*arguments, **settings)
 
 
-class SequenceDqnAgent(dqn_agent.DqnAgent):
-    """TF-Agents' agent with a loss over sequences; double Q-learning."""
+class _SequenceLoss:
+    """The loss over sequences, by double Q-learning, of TF-Agents' agent or ours for branches."""
+
+    _q_network: Any
+    _target_q_network: Any
 
     def __init__(
         self, *arguments: Any, num_steps: int, burn_in_length: int, **settings: Any
     ) -> None:
-        """Takes what `DqnAgent` takes.
+        """Builds the agent.
 
         Args:
-          *arguments: its arguments.
+          *arguments: those of the agent.
           num_steps: n of the n-step return.
           burn_in_length: first steps of a sequence, which only fill the memory.
-          **settings: its settings.
+          **settings: those of the agent.
         """
         self._num_steps = num_steps
         self._burn_in_length = burn_in_length
@@ -126,26 +121,34 @@ class SequenceDqnAgent(dqn_agent.DqnAgent):
     ) -> tf_agent.LossInfo:
         """Mean of the losses of all steps but a sequence's last; 0 where step_type is LAST."""
         del td_errors_loss_fn, weights
-        values = self._unroll(self._q_network, experience, training)
-        others = self._unroll(self._target_q_network, experience, training)
+        seen, _ = masks.split(experience.observation)
+        parts = (seen, experience.step_type)
+        values = self._unroll(self._q_network, parts, training)
+        others = self._unroll(self._target_q_network, parts, training)
         rows = tf.nest.map_structure(lambda part: part[:, self._burn_in_length :], experience)
-        best = tf.argmax(values, -1)
+        allowed = masks.allowed(rows.observation)
+        best = [tf.argmax(one, -1) for one in tf.nest.flatten(masks.masked(values, allowed))]
+        worth = tf.add_n(_of_actions(others, best)) / len(best)
         returns = n_step_returns(
             rows.reward[:, :-1] * reward_scale_factor,
             rows.discount[:, :-1] * gamma,
             rows.step_type,
-            tf.gather(others, best, batch_dims=2),
+            worth,
             self._num_steps,
         )
-        chosen = tf.gather(values, tf.cast(rows.action, tf.int32), batch_dims=2)[:, :-1]
+        returns = tf.stop_gradient(returns)
+        losses = tf.add_n(
+            [
+                common.element_wise_huber_loss(returns, chosen[:, :-1])
+                for chosen in _of_actions(values, tf.nest.flatten(rows.action))
+            ]
+        ) / len(best)
         teaches = tf.cast(rows.step_type[:, :-1] != _LAST, tf.float32)
-        losses = teaches * common.element_wise_huber_loss(tf.stop_gradient(returns), chosen)
-        return tf_agent.LossInfo(tf.reduce_mean(losses), ())
+        return tf_agent.LossInfo(tf.reduce_mean(teaches * losses), ())
 
-    def _unroll(self, network: Any, experience: trajectory.Trajectory, training: bool) -> Any:
+    def _unroll(self, network: Any, parts: Any, training: bool) -> Any:
         """Returns the values of all steps after those that only fill the memory."""
         length, state = self._burn_in_length, ()
-        parts = (experience.observation, experience.step_type)
         if length:
             before = tf.nest.map_structure(lambda part: part[:, :length], parts)
             _, state = network(before[0], step_type=before[1], training=training)
@@ -153,6 +156,14 @@ class SequenceDqnAgent(dqn_agent.DqnAgent):
         after = tf.nest.map_structure(lambda part: part[:, length:], parts)
         values, _ = network(after[0], step_type=after[1], network_state=state, training=training)
         return values
+
+
+class SequenceDqnAgent(_SequenceLoss, dqn_agent.DqnAgent):
+    """TF-Agents' agent with a loss over sequences."""
+
+
+class SequenceBranchingAgent(_SequenceLoss, branching.BranchingDqnAgent):
+    """The same for an action of several integers, whose branches share one return."""
 
 
 def n_step_returns(
@@ -181,3 +192,11 @@ def n_step_returns(
         # Nothing is joined across an end: a LAST step is worth what it is said to be worth.
         returns = tf.concat([tf.where(is_last[:, :-1], values[:, :-1], longer), values[:, -1:]], 1)
     return returns[:, :-1]
+
+
+def _of_actions(values: Any, actions: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the values of one action a step, float32 [N, T], of each branch."""
+    return [
+        tf.gather(branch, tf.cast(action, tf.int64), batch_dims=2)
+        for branch, action in zip(tf.nest.flatten(values), actions, strict=True)
+    ]

@@ -12,12 +12,13 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf  # noqa: TID253
+from tf_agents.agents import tf_agent  # noqa: TID253
 from tf_agents.agents.ppo import ppo_clip_agent, ppo_utils  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
-from gamebridge.tf import networks, normalizers, optimizers
+from gamebridge.tf import networks, normalizers, optimizers, recurrent
 from gamebridge.training import learners
 
 _LAST = int(ts.StepType.LAST)
@@ -26,6 +27,8 @@ _LAST = int(ts.StepType.LAST)
 class PPOLearner(learners.OnPolicyLearner):
     """Proximal policy optimisation (Schulman et al., 2017)."""
 
+    # Steps of what minibatches are drawn from.
+    _steps_drawn = 1
     metric_names = ("loss", "policy_loss", "value_loss", "entropy", "clip_fraction", "approx_kl")
 
     def __init__(self, request: AgentRequest) -> None:
@@ -39,6 +42,7 @@ class PPOLearner(learners.OnPolicyLearner):
             "units": self._settings.units,
             "conv_filters": self._settings.conv_filters,
             "activation": self._settings.activation,
+            "memory": self._memory_settings(),
         }
         self._actor = networks.ActorNetwork(
             observation_spec,
@@ -101,14 +105,18 @@ class PPOLearner(learners.OnPolicyLearner):
     def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
         """Samples from the policy; the info is the distribution's parameters."""
         step = self._collect_policy.distribution(time_step)
-        parts = tf.nest.flatten(step.action)
+        return self._sample(step.action, seed), step.info
+
+    def _sample(self, distribution: Any, seed: tf.Tensor) -> Any:
+        parts = tf.nest.flatten(distribution)
         seeds = [seed] if len(parts) == 1 else tf.unstack(tf.random.split(seed, len(parts)))
         drawn = [part.sample(seed=one) for part, one in zip(parts, seeds, strict=True)]
-        return tf.nest.pack_sequence_as(self._action_spec, drawn), step.info
+        return tf.nest.pack_sequence_as(self._action_spec, drawn)
 
     def train(self, rollout: learners.Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Some epochs of minibatches over one rollout."""
         settings = self._settings
+        rollout = self._prepared(rollout)
         values = self._values(rollout)
         advantages, returns = advantages_and_returns(
             rollout.reward * settings.reward_scale,
@@ -126,18 +134,34 @@ class PPOLearner(learners.OnPolicyLearner):
         used = tf.logical_and(rollout.valid, now[1] != _LAST)
         dist_params = rollout.info["dist_params"]
         parts = (*now, rollout.action, dist_params, advantages, returns, used)
+        self._decay(tf.reduce_sum(tf.cast(used, tf.int64)))
+        metrics = self._epochs(self._drawn_from(parts, rollout), seed)
+        if self._normalizes:
+            # Only now: the whole rollout was collected and learned from with the old one.
+            self._agent.update_observation_normalizer(rollout.observation)
+        return metrics
+
+    def _memory_settings(self) -> recurrent.MemorySettings | None:
+        """Returns what actor and critic remember with; None for nothing."""
+        return None
+
+    def _prepared(self, rollout: learners.Rollout) -> learners.Rollout:
+        """Returns the rollout as the networks can see it."""
+        return rollout
+
+    def _drawn_from(self, parts: Any, rollout: learners.Rollout) -> Any:
+        """Turns parts [T, B, ...] into what minibatches are drawn from.
+
+        Returns:
+          The arguments of `_minibatch`, each with one axis of things to draw, [N, ...].
+        """
         rows = tf.nest.map_structure(
             lambda part: tf.ensure_shape(
                 tf.reshape(part, tf.concat([[-1], tf.shape(part)[2:]], 0)), [None, *part.shape[2:]]
             ),
             parts,
         )
-        self._decay(tf.reduce_sum(tf.cast(used, tf.int64)))
-        metrics = self._epochs(rows, seed)
-        if self._normalizes:
-            # Only now: the whole rollout was collected and learned from with the old one.
-            self._agent.update_observation_normalizer(rollout.observation)
-        return metrics
+        return (*rows, ())
 
     def _values(self, rollout: learners.Rollout) -> tf.Tensor:
         values, _ = self._collect_policy.apply_value_network(rollout.observation, rollout.step_type)
@@ -151,8 +175,8 @@ class PPOLearner(learners.OnPolicyLearner):
             self._learning_rate.assign(self._settings.learning_rate * (1.0 - 0.9 * share))
 
     def _epochs(self, rows: Any, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        count = self.rollout_length * self._num_slots
-        size = min(self._settings.minibatch_size, count)
+        count = self.rollout_length * self._num_slots // self._steps_drawn
+        size = max(1, min(self._settings.minibatch_size // self._steps_drawn, count))
         per_epoch = count // size
 
         def minibatch(index: tf.Tensor, sums: dict[str, tf.Tensor]) -> tuple[Any, Any]:
@@ -184,6 +208,7 @@ class PPOLearner(learners.OnPolicyLearner):
         advantage: tf.Tensor,
         returns: tf.Tensor,
         is_used: tf.Tensor,
+        state: Any,
     ) -> dict[str, tf.Tensor]:
         used = tf.cast(is_used, tf.float32)
         num_used = tf.maximum(tf.reduce_sum(used), 1.0)
@@ -199,8 +224,10 @@ class PPOLearner(learners.OnPolicyLearner):
         time_steps = ts.TimeStep(
             step_type, tf.zeros_like(returns), tf.ones_like(returns), observation
         )
+        entropy = common.entropy(old, self._action_spec, len(used.shape))
         with tf.GradientTape() as tape:
-            info = self._agent.get_loss(
+            info = self._loss(
+                state,
                 time_steps,
                 action,
                 old_log_prob,
@@ -208,23 +235,49 @@ class PPOLearner(learners.OnPolicyLearner):
                 normalized,
                 dist_params,
                 weights,
-                self._agent.train_step_counter,
-                False,
-                training=True,
             )
         gradients = tape.gradient(info.loss, self._variables)
         gradients, _ = tf.clip_by_global_norm(gradients, self._settings.gradient_clip)
         self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
-        new = self._collect_policy.distribution(time_steps).action
+        new = self._collect_policy.distribution(time_steps, self._actor_state(state)).action
         new_log_prob = common.log_probability(new, action, self._action_spec)
         return {
             "loss": info.loss,
             "policy_loss": info.extra.policy_gradient_loss,
             "value_loss": info.extra.value_estimation_loss,
-            "entropy": tf.reduce_sum(common.entropy(old, self._action_spec, 1) * used) / num_used,
+            "entropy": tf.reduce_sum(entropy * used) / num_used,
             "clip_fraction": info.extra.clip_fraction,
             "approx_kl": tf.reduce_sum((old_log_prob - new_log_prob) * used) / num_used,
         }
+
+    def _loss(
+        self,
+        state: Any,
+        time_steps: ts.TimeStep,
+        action: Any,
+        old_log_prob: tf.Tensor,
+        returns: tf.Tensor,
+        advantages: tf.Tensor,
+        dist_params: Any,
+        weights: tf.Tensor,
+    ) -> tf_agent.LossInfo:
+        """Returns TF-Agents' loss; see `PPOAgent.get_loss`."""
+        return self._agent.get_loss(
+            time_steps,
+            action,
+            old_log_prob,
+            returns,
+            advantages,
+            dist_params,
+            weights,
+            self._agent.train_step_counter,
+            False,
+            training=True,
+        )
+
+    def _actor_state(self, state: Any) -> Any:
+        """Returns the policy state of the collect policy."""
+        return ()
 
 
 def advantages_and_returns(

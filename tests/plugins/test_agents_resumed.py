@@ -18,7 +18,9 @@ REPLAY = {"batch_size": 8, "warm_up_steps": 20, "train_interval": 8, "replay_cap
 LATE = {"target_update_period": 5, "target_update_tau": 1.0}
 SETTINGS = {
     "c51": {**REPLAY, "units": [8], "num_atoms": 11},
+    "dqn-rnn": {**REPLAY, "units": [8], "sequence_length": 6, "burn_in_length": 2},
     "ddqn": {**REPLAY, "units": [8], **LATE},
+    "ppo-rnn": {"rollout_length": 16, "sequence_length": 8, "num_epochs": 1, "units": [8]},
     "q-learning": {**REPLAY, "bins": 4},
     "random": {},
     "reinforce": {"rollout_length": 8, "units": [8]},
