@@ -12,8 +12,8 @@ from gamebridge_agents import (
     cloning_settings,
     continuous_settings,
     objections,
-    reinforce_settings,
     recurrent_settings,
+    reinforce_settings,
     settings,
     value_settings,
 )

@@ -29,12 +29,15 @@ class DQNRNNSettings(settings.DQNSettings):
       memory_units: numbers that the cell remembers.
     """
 
+    learning_rate: float = 1e-3
+    num_steps: int = 5
     batch_size: int = 32
-    train_interval: int = 4
+    train_interval: int = 2
+    target_update_tau: float = 0.01
+    units: tuple[int, ...] = (128, 128)
     sequence_length: int = 10
     burn_in_length: int = 5
     cell: Cell = "gru"
-    units: tuple[int, ...] = (128,)
     memory_units: int = 64
 
     def __post_init__(self) -> None:

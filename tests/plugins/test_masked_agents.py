@@ -23,7 +23,9 @@ SETTINGS = {
     "ddqn": SMALL,
     "c51": {**SMALL, "num_atoms": 11, "min_value": -5.0, "max_value": 5.0},
     "q-learning": {"batch_size": 16, "replay_capacity": 500, "warm_up_steps": 20},
+    "dqn-rnn": {**SMALL, "sequence_length": 4, "burn_in_length": 2},
     "ppo": {"rollout_length": 25, "num_epochs": 1, "units": (8,)},
+    "ppo-rnn": {"rollout_length": 25, "sequence_length": 5, "num_epochs": 1, "units": (8,)},
     "random": {},
     "repeat": {"action": (2.0,)},
 }
@@ -50,6 +52,8 @@ class Watched(fakes.Orders):
         ("c51", (4,)),
         ("q-learning", (4,)),
         ("ppo", (4, 3)),
+        ("dqn-rnn", (4, 3)),
+        ("ppo-rnn", (4, 3)),
         ("random", (4, 3)),
         ("repeat", (4,)),
     ],
