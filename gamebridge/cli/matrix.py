@@ -50,7 +50,7 @@ def matrix(
     From their specs alone, within seconds: as it is, by adaptors, or why
     not. With --run each pair is trained for --steps steps: its losses have
     to be finite, its weights to change, and a greedy episode is played.
-    What is done is kept in --output, and what failed is tried again.
+    What passed is kept in --output, and is not tried again.
     Leaves with 1 where a training failed.
     """
     terminal: terminals.Terminal = context.obj
@@ -79,5 +79,5 @@ def matrix(
     if num_failed:
         raise errors.Error(
             f"{num_failed} of {len(tried)} trainings failed; the lines above say why. Mend the "
-            "agent or the game, and run it again: only what failed is tried."
+            "agent or the game, and run it again: what passed is not tried again."
         )

@@ -40,7 +40,7 @@ def run(
     Args:
       games: their ids.
       agents: their records.
-      folder: keeps the cells that are done; those that failed are tried again.
+      folder: keeps the cells; those that did not pass are tried again.
       steps: of each training.
       jobs: how many games are tried at once.
       limit_s: how long one cell may take.
@@ -105,9 +105,9 @@ class _Row:
 
     def _kept(self, agent: str) -> trials.Trial | None:
         trial = self._read(agent)
-        if trial is None or trial.outcome == "failed" or trial.steps != self._steps:
-            return None
-        return trial
+        # What was refused costs nothing to ask again, and may have been joined since.
+        is_done = trial is not None and trial.outcome == "passed" and trial.steps == self._steps
+        return trial if is_done else None
 
     def _try(self, wanted: Sequence[str]) -> dict[str, trials.Trial]:
         """Runs a process until it ends; returns what it came to, at least one cell."""
