@@ -14,11 +14,11 @@ from typing import Any
 import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
-from gamebridge import contract
+from gamebridge import contract, errors
 from gamebridge.benching import clocks, rounds
 from gamebridge.contract import specs
 from gamebridge.tf import environment as environments
-from gamebridge.training import drivers, learners, off_policy, session
+from gamebridge.training import drivers, learners, off_policy, offline, session
 from gamebridge.wrappers import episodes
 
 _NEVER = 2**62
@@ -164,7 +164,16 @@ class Learning:
 
 
 def _unteachable(learner: Any) -> Any:
-    """Returns a learner that acts as this one does; what is no learner stays what it is."""
+    """Returns a learner that acts as this one does; what is no learner stays what it is.
+
+    Raises:
+      ConfigError: it plays no game while it learns.
+    """
+    if isinstance(learner, offline.OfflineLearner):
+        raise errors.ConfigError(
+            f"{type(learner).__name__} learns from saved episodes and plays no game meanwhile: "
+            "there is no step to measure. Leave --agent out, or choose another agent."
+        )
     if isinstance(learner, learners.OnPolicyLearner):
         return _OnPolicyActor(learner)
     return _OffPolicyActor(learner) if isinstance(learner, learners.OffPolicyLearner) else learner

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gamebridge
-from gamebridge import errors, opening
+from gamebridge import api, errors, opening
 from gamebridge.contract import new_time_step, seeding, specs
 from gamebridge.evaluation import results
 from gamebridge.testing import fakes
@@ -202,6 +202,11 @@ def test_what_refuses_to_learn_leaves_no_run_behind(tmp_path):
     with pytest.raises(errors.ConfigError, match=r"agent\.episodes is not given"):
         gamebridge.train("toys/corridor", "bc", 500, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_there_is_nothing_to_bench():
+    with pytest.raises(errors.ConfigError, match="plays no game meanwhile: there is no step to"):
+        api.bench("toys/corridor", "bc", 2, seconds=0.001)
 
 
 @pytest.mark.parametrize("holdout", [-0.1, 1.0, 1.5])
