@@ -4,7 +4,8 @@ DQN and PPO on CartPole-v1, SAC on Pendulum-v1: the same network, the same envir
 the same number of gradients of the same size, as many games at once. Every training is a
 process of its own, ours and theirs in turn; its clocks run from the start of the process to
 the end of training, so that imports and tracing count. What it learned is judged by 20 greedy
-episodes after that.
+episodes after that. PyTorch gets one thread: with one for each core its small operations
+wait for each other, and on a busy machine DQN took more than ten times as long.
 
     python benchmarks/learning_peers.py [--rounds 3] [--pairs dqn ppo sac] [--json]
 
@@ -222,6 +223,7 @@ def _train_theirs(pair: Pair, seed: int) -> dict[str, float]:
     import torch
     from stable_baselines3.common import env_util, evaluation
 
+    torch.set_num_threads(1)
     policy: dict[str, Any] = {"net_arch": list(pair.units)}
     if pair.agent == "ppo":
         policy["activation_fn"] = torch.nn.Tanh
