@@ -105,9 +105,8 @@ class GraphPolicy:
     def _act_in_graph(
         self, time_step: ts.TimeStep, valid: tf.Tensor, state: Any
     ) -> tuple[Any, Any]:
-        nothing = self._policy.get_initial_state(valid.shape[0])
-        past = environment.choose(time_step.is_first(), nothing, state)
-        step = self._policy.action(time_step, past)
+        # TF-Agents' policies forget at FIRST by themselves.
+        step = self._policy.action(time_step, state)
         # A Gaussian policy's mean is not held to the action's bounds.
         action = environment.clip_action(step.action, self._policy.action_spec)
         return action, environment.choose(valid, step.state, state)
