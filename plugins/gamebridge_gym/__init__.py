@@ -151,6 +151,12 @@ _KNOWN = {
         _record("Acrobot-v1", "Swing a two-link arm above a line; discrete."),
         _record("Pendulum-v1", "Swing a pendulum up and hold it; continuous."),
         _record("LunarLander-v3", f"Land between two flags; discrete; {_BOX2D}.", _GUARD, _LANDER),
+        _record(
+            "LunarLanderContinuous-v3",
+            f"Land between two flags; continuous; {_BOX2D}.",
+            _GUARD,
+            _LANDER,
+        ),
         _record("BipedalWalker-v3", f"Walk on two legs; continuous; {_BOX2D}.", _GUARD),
         _record("CarRacing-v3", f"Drive a track seen from above; picture, continuous; {_BOX2D}."),
     )
@@ -180,7 +186,6 @@ def gamebridge_games() -> Iterator[GameRecord | GameFamily]:
     yield GameFamily(
         "gym/<id>",
         "Any id that gymnasium knows, or else legacy gym; also gym/<module>:<id>.",
-        examples=("gym/LunarLanderContinuous-v3",),
     )
 
 

@@ -15,7 +15,8 @@ from gamebridge.contract import FIRST, GameFamily, GameRecord, GameRequest, spec
 from gamebridge.testing import playing
 from gamebridge_gym import environments
 
-BOX2D = {"gym/LunarLander-v3", "gym/BipedalWalker-v3", "gym/CarRacing-v3"}
+CLIPPED = ["gym/LunarLander-v3", "gym/LunarLanderContinuous-v3", "gym/BipedalWalker-v3"]
+BOX2D = {*CLIPPED, "gym/CarRacing-v3"}
 RECORDS = {r.id: r for r in gamebridge_gym.gamebridge_games() if isinstance(r, GameRecord)}
 
 
@@ -33,7 +34,7 @@ def chain(environment):
 
 def test_games_and_family_are_yielded():
     yielded = list(gamebridge_gym.gamebridge_games())
-    assert len(RECORDS) == 8
+    assert len(RECORDS) == 9
     assert [one.pattern for one in yielded if isinstance(one, GameFamily)] == [
         "gym/ALE/<id>",
         "gym/<id>",
@@ -60,7 +61,7 @@ def test_car_racing_is_seen_in_frames():
         assert game.observation_spec().kind == "frame"
 
 
-@pytest.mark.parametrize("game_id", ["gym/LunarLander-v3", "gym/BipedalWalker-v3"])
+@pytest.mark.parametrize("game_id", CLIPPED)
 def test_games_that_leave_their_bounds_are_clipped(game_id):
     assert RECORDS[game_id].wrappers == {"guard": "clip"}
 
