@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gamebridge import config, errors, opening
+from gamebridge import config, errors, following, opening
 from gamebridge.contract import game as games
 from gamebridge.contract import seeding
 from gamebridge.training import tables, trained_specs
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-_MAX_EVALUATION_SLOTS = 8
 # Where neither game nor agent says.
 _BENCH_SLOTS = 8
 # Of videos of games that have no time of their own.
@@ -206,8 +205,14 @@ def train(
                 config.convert(chosen, agent_record.settings, path="agent", source=source)
             ),
             training=_plain(
-                tables.training_settings(
-                    config.merge(game_record.training, given["training"]), source
+                following.chosen(
+                    tables.training_settings(
+                        config.merge(game_record.training, given["training"]), source
+                    ),
+                    game,
+                    steps,
+                    is_scene=game_record.is_scene,
+                    is_seeded=seed is not None,
                 )
             ),
             workers=_plain(workers),
@@ -218,8 +223,9 @@ def train(
         )
         made = runs.Run(folder)
         # All that may refuse comes first: what is refused leaves no folder behind.
+        evaluator = following.make_evaluator(made, plan)
         sitting = sittings.make_session(
-            made, plan, agent_record, fitted, watch, is_seeded=seed is not None
+            made, plan, agent_record, fitted, watch, evaluator, is_seeded=seed is not None
         )
         plan = dataclasses.replace(plan, training={**plan.training, "overlap": sitting.overlaps})
         made.begin(plan)
@@ -273,7 +279,8 @@ def resume(
             announce(f"{made.folder} has no checkpoint yet: training starts from step 0.")
         target = plan.run.steps if steps is None else steps
         fitted = sittings.fit(agent_record, game, tables.planned_wrappers(plan), announce)
-        sitting = sittings.make_session(made, plan, agent_record, fitted, watch)
+        evaluator = following.make_evaluator(made, plan)
+        sitting = sittings.make_session(made, plan, agent_record, fitted, watch, evaluator)
         sittings.train(made, plan, fitted, sitting, target, announce)
     return made
 
@@ -319,11 +326,10 @@ def evaluate(
       StorageError: no checkpoint is whole, or the results cannot be written.
       Error: others, as their classes say.
     """
-    count = min(episodes, _MAX_EVALUATION_SLOTS) if num_slots is None else num_slots
     for name, value, least in (
         ("episodes", episodes, 1),
         ("max_steps", max_steps, 1),
-        ("num_slots", count, 1),
+        ("num_slots", 1 if num_slots is None else num_slots, 1),
         ("record", record, 0),
         ("seed", seed, 0),
     ):
@@ -345,27 +351,14 @@ def evaluate(
     num_recorded = min(episodes, 3 if record is True else int(record))
     found = opening.discover()
     agent_record = found.find_agent(plan.run.agent)
-    game_id = game or plan.run.game
-    game_settings = config.merge(plan.game if game_id == plan.run.game else {}, settings or {})
-    located = found.locate_game(game_id)
-    if num_slots is None and located.record.is_scene:
-        count = opening.num_slots_of(located.record, game_settings) or count
-        if game_id == plan.run.game and count == opening.num_slots_of(located.record, plan.game):
-            count = plan.run.num_slots or count  # where the run was told better
-    workers = tables.worker_settings(plan.workers, None)
-    # A few episodes are not worth a process of their own, unless the game needs its Python.
-    if python is not None:
-        workers = dataclasses.replace(workers, count=None if python else 0, python=python)
-    elif game_id != plan.run.game and located.record.python:
-        workers = dataclasses.replace(workers, python="")
-    workers = opening.with_python(located.record, workers, _LOG.info)
-    played_game = opening.open_game(
-        located,
-        count,
-        game_settings,
-        tables.planned_wrappers(plan),
-        dataclasses.replace(workers, count=None if workers.python else 0, ready_slots=None),
-        tables.supervision_settings(plan.supervision, None),
+    played_game = opening.open_again(
+        found,
+        plan,
+        episodes,
+        game_id=game,
+        settings=settings,
+        num_slots=num_slots,
+        python=python,
         picture=num_recorded > 0,
     )
     with contextlib.closing(played_game), contextlib.ExitStack() as opened:
@@ -403,7 +396,7 @@ def evaluate(
             watch=watch if watchers else None,
         )
         evaluation = results.Evaluation(
-            game_id,
+            game or plan.run.game,
             plan.run.agent,
             step,
             tuple(played),

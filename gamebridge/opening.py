@@ -15,11 +15,14 @@ from gamebridge.contract import policies, records
 
 if TYPE_CHECKING:
     from gamebridge.supervision.settings import SupervisionSettings
+    from gamebridge.training.runs import Plan
     from gamebridge.workers.settings import WorkerSettings
     from gamebridge.workers.staffs import Order
     from gamebridge.wrappers.settings import WrapperSettings
 
 _LOG = logging.getLogger(__name__)
+
+_MAX_JUDGED_SLOTS = 8
 
 PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
 
@@ -88,6 +91,62 @@ def open_game(
         located, num_slots, settings, wrappers, supervision, picture=picture, source=source
     )
     return choice.open_game(located.record, order, workers, announce or _LOG.info)
+
+
+def open_again(
+    found: host.Host,
+    plan: Plan,
+    num_episodes: int,
+    *,
+    game_id: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    num_slots: int | None = None,
+    python: str | None = None,
+    picture: bool = False,
+) -> games.Game:
+    """Makes the game of a run once more, to judge its policy in.
+
+    Args:
+      found: all plugins.
+      plan: of the run.
+      num_episodes: how many will be played.
+      game_id: another game in place of the run's.
+      settings: of the game: over those of the run where it is the run's own, over its
+        defaults where it is another.
+      num_slots: how many episodes are played at once; by default 8, or as many as a scene has.
+      python: the interpreter that the game runs in, in place of the run's; "" for this one.
+      picture: whether `render` will be called.
+
+    Raises:
+      UnknownId: there is no such game.
+      Error: others, as `open_game`.
+    """
+    from gamebridge.training import tables
+
+    is_own = game_id in (None, plan.run.game)
+    game_settings = config.merge(plan.game if is_own else {}, settings or {})
+    located = found.locate_game(game_id or plan.run.game)
+    count = min(num_episodes, _MAX_JUDGED_SLOTS) if num_slots is None else num_slots
+    if num_slots is None and located.record.is_scene:
+        count = num_slots_of(located.record, game_settings) or count
+        if is_own and count == num_slots_of(located.record, plan.game):
+            count = plan.run.num_slots or count  # where the run was told better
+    workers = tables.worker_settings(plan.workers, None)
+    # A few episodes are not worth a process of their own, unless the game needs its Python.
+    if python is not None:
+        workers = dataclasses.replace(workers, count=None if python else 0, python=python)
+    elif not is_own and located.record.python:
+        workers = dataclasses.replace(workers, python="")
+    workers = with_python(located.record, workers, _LOG.info)
+    return open_game(
+        located,
+        count,
+        game_settings,
+        tables.planned_wrappers(plan),
+        dataclasses.replace(workers, count=None if workers.python else 0, ready_slots=None),
+        tables.supervision_settings(plan.supervision, None),
+        picture=picture,
+    )
 
 
 def make_order(

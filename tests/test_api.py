@@ -128,6 +128,7 @@ def test_a_run_folder_holds_all_that_is_needed(halves):
     assert names == {
         "best",
         "checkpoints",
+        "evaluation",
         "lock",
         "metrics.jsonl",
         "replay",

@@ -40,6 +40,7 @@ LAYERS = [
     ["training"],
     ["benching"],
     ["opening"],
+    ["following"],
     ["api"],
     ["matrix"],
     ["cli"],

@@ -62,6 +62,13 @@ def train(
             help="none, virtual or display: what a Unity build draws on; game.graphics.",
         ),
     ] = None,
+    evaluator: Annotated[
+        bool | None,
+        typer.Option(
+            "--evaluator/--no-evaluator",
+            help="Validate in a process beside the training. [default: where cores are idle]",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, help="Fixes games, networks and exploration. [default: 0]"),
@@ -100,6 +107,7 @@ def train(
     if resume is not None:
         others = {"run": run, "config": settings_file, "set": assignments}
         processes = {"workers": workers, "players": players, "graphics": graphics}
+        processes["evaluator"] = evaluator
         _refuse_beside_resume({**flags, **others, **processes, "game_python": game_python})
     from gamebridge import api, opening
     from gamebridge.tf import start
@@ -114,6 +122,7 @@ def train(
                 {
                     "workers": {"count": workers, "python": game_python},
                     "game": {"players": players, "graphics": graphics},
+                    "training": {"evaluator": evaluator},
                 },
             )
             requests.check(request, opening.discover())

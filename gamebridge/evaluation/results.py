@@ -63,12 +63,8 @@ class Evaluation:
         return float(np.std([episode.episode_return for episode in self.episodes]))
 
     def confidence_interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Percentile bootstrap of the mean return (Efron, 1979), with a seed of its own."""
-        returns = np.asarray([episode.episode_return for episode in self.episodes])
-        generator = np.random.default_rng(0)
-        means = generator.choice(returns, (_RESAMPLES, returns.size)).mean(1)
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+        """Of the mean return; see the function of that name."""
+        return confidence_interval([episode.episode_return for episode in self.episodes], level)
 
     def telemetry_means(self) -> dict[str, float]:
         """Mean over the episodes of each telemetry value."""
@@ -121,3 +117,11 @@ class Evaluation:
                 f"Cannot write {path}: {error}. Free space or make the folder writable."
             ) from error
         return path
+
+
+def confidence_interval(returns: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap of the mean of `returns` (Efron, 1979), with a seed of its own."""
+    generator = np.random.default_rng(0)
+    means = generator.choice(np.asarray(returns), (_RESAMPLES, len(returns))).mean(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

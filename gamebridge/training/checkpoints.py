@@ -2,6 +2,7 @@
 
     checkpoints/step-000000010240/   manifest.json  weights.index  weights.data-...
     best/step-000000010240/          the one with the best validation return
+    best/.tmp-candidate/             one that is being judged, by hard links: pruning leaves it
     replay/rows-0-10240.npy          the replay buffer in segments, each saved once; of
                                      all slots together from that row on to that one
 
@@ -32,6 +33,7 @@ from gamebridge.tf import replay as replays
 _LOG = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
 _FORMAT = 1
+_CANDIDATE = ".tmp-candidate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,16 +114,84 @@ class Checkpoints:
           StorageError: as `save`.
         """
         best = self._folder / "best"
-        try:
+        with self._saving_best():
             self._write(best, step, state, [])
-            for path in _step_folders(best):
-                if int(path.name[5:]) != step:
-                    shutil.rmtree(path)
+            _keep_only(best, step)
+
+    def hold_newest(self, after: int) -> int | None:
+        """Holds the newest checkpoint, whose files then outlive its pruning, and restores it.
+
+        Another process may save and prune meanwhile. What was held before is let go.
+
+        Args:
+          after: a checkpoint of this step, or an older one, is not wanted.
+
+        Returns:
+          Its step; None where there is none, or it went or is damaged.
+
+        Raises:
+          StorageError: it cannot be held, or is of another network.
+        """
+        self.let_go()
+        steps = self.steps()
+        if not steps or steps[-1] <= after:
+            return None
+        source, held = self._folder / "checkpoints" / _name(steps[-1]), self._candidate
+        try:
+            held.mkdir(parents=True)
+            for path in source.iterdir():
+                _link(path, held / path.name)
+            self._restore_one(held, False)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise errors.StorageError(
+                f"Cannot hold {source} in {held}: {_first_line(error)}. Free space or make the "
+                "folder writable."
+            ) from error
+        except _Damaged as damage:
+            # One that was half pruned when it was held looks like that too.
+            _LOG.info("%s is passed over: %s", source.name, damage)
+            return None
+        return steps[-1]
+
+    def crown(self, step: int, state: dict[str, Any]) -> None:
+        """Makes the checkpoint that is held, of that step, the best so far.
+
+        Raises:
+          StorageError: as `save`.
+        """
+        with self._saving_best():
+            # A link to that of the checkpoint, which is not to change.
+            (self._candidate / _MANIFEST).unlink()
+            self._finish(self._candidate, step, state, [])
+            _keep_only(self._candidate.parent, step)
+
+    def let_go(self) -> None:
+        """Lets go of the checkpoint that is held, if there is one."""
+        shutil.rmtree(self._candidate, ignore_errors=True)
+
+    def best_return(self) -> float | None:
+        """The return with which the best checkpoint became that; None where there is none."""
+        for path in _step_folders(self._folder / "best")[::-1]:
+            with contextlib.suppress(_Damaged):
+                found: float | None = _read_manifest(path)["state"].get("best")
+                return found
+        return None
+
+    @property
+    def _candidate(self) -> pathlib.Path:
+        return self._folder / "best" / _CANDIDATE
+
+    @contextlib.contextmanager
+    def _saving_best(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, tf.errors.OpError) as error:
             self.sweep()
             raise errors.StorageError(
-                f"Cannot save the best checkpoint in {best}: {_first_line(error)}. "
-                "Free space or make the folder writable, then resume."
+                f"Cannot save the best checkpoint in {self._folder / 'best'}: "
+                f"{_first_line(error)}. Free space or make the folder writable, then resume."
             ) from error
 
     def restore(self, which: str = "checkpoints", with_replay: bool = True) -> Restored | None:
@@ -171,6 +241,16 @@ class Checkpoints:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         self._checkpoint.write(str(temporary / "weights"))
+        self._finish(temporary, step, state, segments)
+
+    def _finish(
+        self,
+        temporary: pathlib.Path,
+        step: int,
+        state: dict[str, Any],
+        segments: list[dict[str, Any]],
+    ) -> None:
+        """Gives a folder with weights its manifest and its place."""
         manifest = {
             "format": _FORMAT,
             "step": step,
@@ -183,11 +263,11 @@ class Checkpoints:
             json.dump(manifest, file, indent=1)
         for path in temporary.iterdir():
             _sync(path)
-        target = parent / f"step-{step:012d}"
+        target = temporary.parent / _name(step)
         if target.exists():
             shutil.rmtree(target)
         os.rename(temporary, target)
-        _sync(parent)
+        _sync(temporary.parent)
 
     def _save_segments(self) -> list[dict[str, Any]]:
         if self._replay is None or not self._replay.num_added.any():
@@ -299,6 +379,25 @@ def _segments_of(path: pathlib.Path) -> list[dict[str, Any]]:
     with contextlib.suppress(_Damaged):
         return list(_read_manifest(path)["segments"])
     return []
+
+
+def _name(step: int) -> str:
+    return f"step-{step:012d}"
+
+
+def _keep_only(parent: pathlib.Path, step: int) -> None:
+    for path in _step_folders(parent):
+        if path.name != _name(step):
+            shutil.rmtree(path)
+
+
+def _link(path: pathlib.Path, target: pathlib.Path) -> None:
+    try:
+        os.link(path, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # some file systems of networks and of sticks have no links
+        shutil.copyfile(path, target)
 
 
 def _step_folders(parent: pathlib.Path) -> list[pathlib.Path]:

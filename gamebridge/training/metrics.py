@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import json
 import logging
-import os
 import pathlib
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import numpy as np
 import tensorflow as tf  # noqa: TID253
 
 from gamebridge import errors
+from gamebridge.training import lines
 from gamebridge.wrappers import episodes as episode_logs
 
 _LOG = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Metrics:
         """
         self._path = folder / "metrics.jsonl"
         try:
-            _drop_after(self._path, start_step)
+            lines.drop_after(self._path, start_step)
             self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115 - see close
             self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
         except (OSError, tf.errors.OpError) as error:
@@ -141,18 +141,3 @@ def _default(writer: Any, step: int) -> Iterator[None]:
             # A closed writer has nothing to flush.
             context.__exit__(None, None, None)
             raise
-
-
-def _drop_after(path: pathlib.Path, step: int) -> None:
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError, TypeError):
-            continue  # a line that a killed process had not finished
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)

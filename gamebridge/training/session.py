@@ -3,11 +3,13 @@
 A checkpoint is taken whenever the steps pass a multiple of the interval, and when the
 run ends or is stopped. At each one all episodes end and restart, reseeded from (seed,
 step), in an unbroken run too; so a run that was stopped there and resumed goes on
-exactly as one that was not.
+exactly as one that was not. Validation plays in the training game meanwhile, or is left
+to an `Evaluator` that plays beside the training.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import shlex
@@ -15,8 +17,6 @@ import signal
 import time
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 from gamebridge import errors
 from gamebridge.contract import seeding
@@ -33,6 +33,8 @@ from gamebridge.training import (
     runs,
     signals,
 )
+from gamebridge.training import curve as curves
+from gamebridge.training import evaluator as evaluators
 from gamebridge.training import settings as training_settings
 from gamebridge.workers import choice
 from gamebridge.wrappers import episodes as episode_logs
@@ -118,6 +120,7 @@ class Session:
         seed: int,
         settings: training_settings.TrainingSettings,
         watch: Callable[[Progress], None] | None = None,
+        evaluator: evaluators.Evaluator | None = None,
         *,
         is_seeded: bool = True,
     ) -> None:
@@ -130,6 +133,7 @@ class Session:
           seed: fixes all that is drawn.
           settings: when to save and what to report.
           watch: told of the progress.
+          evaluator: what validates, and keeps the best checkpoint; None for validation here.
           is_seeded: whether the seed was asked for: the setting `overlap` is then off where
             it is left open, whatever this machine gains by it. Else it is on where the game
             is played in other processes: one that is quicker in this one has no time in
@@ -147,6 +151,9 @@ class Session:
         self._policy = rollout.GraphPolicy(learner.policy)
         self._settings = settings
         self._watch = watch
+        self._evaluator = evaluator
+        self._curve = curves.Curve(run.folder)
+        self._num_heard = 0
         # A replay buffer takes the slots as they come; a rollout is of all slots alike, unless
         # the game cannot hold any of them back.
         is_off_policy = isinstance(learner, learners.OffPolicyLearner)
@@ -206,11 +213,19 @@ class Session:
         with (
             signals.StopRequest() as stop,
             metrics.Metrics(self._run.folder, self.num_steps, self._episodes) as log,
+            contextlib.ExitStack() as opened,
         ):
+            self._begin_curve()
+            if self._evaluator is not None and self.num_steps < steps:
+                opened.callback(self._end_evaluator)
+                self._evaluator.start()
             self._driver.restart()
             self._log.take()
             while self.num_steps < steps and stop.signal_number is None:
                 self._train_to_checkpoint(steps, stop, log)
+            if self._evaluator is not None and stop.signal_number is None:
+                self._judge_last(stop, log)
+                self._tell(steps, log)
             if stop.signal_number is not None:
                 raise errors.Stopped(
                     f"Stopped by {signal.Signals(stop.signal_number).name} at step "
@@ -218,6 +233,14 @@ class Session:
                     f"Go on with `gamebridge train --resume {shlex.quote(str(self._run.folder))}`.",
                     stop.signal_number,
                 )
+
+    def _begin_curve(self) -> None:
+        self._curve.mend(self.num_steps)
+        points = self._curve.points()
+        self._num_heard = len(points)
+        if self._evaluator is not None:  # the checkpoint was saved before it was judged
+            for point in points:
+                self._note(point)
 
     def _train_to_checkpoint(
         self, steps: int, stop: signals.StopRequest, log: metrics.Metrics
@@ -238,6 +261,9 @@ class Session:
                 logged_s = now
                 stats = {f"stats/{name}": value for name, value in self._log.take_stats().items()}
                 log.report(self.num_steps, {**trained, **stats, **self._speed(), **_clock()})
+            if self._evaluator is not None:
+                self._evaluator.tend()
+                self._hear(log)
             self._tell(steps, log)
             if is_done:
                 break
@@ -267,32 +293,43 @@ class Session:
             )
         self._driver.check_weights()
         self._driver.end_episodes()
-        validated = None
-        if stop.signal_number is None and self._settings.validation_episodes:
-            validated = self._validate(log, stop)
-        is_best = self._best is None or (validated is not None and validated >= self._best)
-        if validated is not None:
-            self._validation = validated
-            self._best = validated if is_best else self._best
-        state = {
-            "best": self._best,
-            "validation": self._validation,
-            "episodes": log.recent_episodes(),
-        }
-        # The best one first: a process killed in between must not leave a checkpoint that
-        # tells of a best one that was never saved.
-        if is_best or not self._settings.validation_episodes:
-            self._checkpoints.save_best(self.num_steps, state)
+        state = self._judge(stop, log)
         self._checkpoints.save(self.num_steps, state)
         self._saved_step = self.num_steps
         self._tell(steps, log, note=f"checkpoint at step {self.num_steps:,}")
         self._driver.restart()
         self._log.take()
 
-    def _validate(self, log: metrics.Metrics, stop: signals.StopRequest) -> float | None:
+    def _judge(self, stop: signals.StopRequest, log: metrics.Metrics) -> dict[str, Any]:
+        """Validates what was learned and keeps it if it is the best; returns a checkpoint's state.
+
+        It is the best one that is saved first: a process killed in between must not leave a
+        checkpoint that tells of a best one that was never saved.
+        """
+        is_here = self._evaluator is None or self._evaluator.is_lost
+        point = None
+        if is_here and stop.signal_number is None and self._settings.validation_episodes:
+            point = self._validate(stop)
+        is_best = self._best is None or (point is not None and point.return_mean >= self._best)
+        if point is not None:
+            self._note(point)
+        state = {
+            "best": self._best,
+            "validation": self._validation,
+            "episodes": log.recent_episodes(),
+        }
+        if is_here and (is_best or not self._settings.validation_episodes):
+            self._checkpoints.save_best(self.num_steps, state)
+        if point is not None:
+            self._curve.add(point)
+            self._hear(log)
+        return state
+
+    def _validate(self, stop: signals.StopRequest) -> curves.Point | None:
         # In the training game itself: its episodes end here anyway, and a second Unity
         # player or simulator would take memory for nothing.
         seeds = seeding.slot_seeds(0, self._settings.validation_episodes, seeding.Domain.VALIDATION)
+        began_s = time.monotonic()
         played = rollout.play(
             self._log,
             self._policy,
@@ -303,9 +340,41 @@ class Session:
         self._log.take()
         if len(played) < len(seeds):
             return None
-        mean = float(np.mean([episode.episode_return for episode in played]))
-        log.report(self.num_steps, {"validation_return": mean, **self._restarts(), **_clock()})
-        return mean
+        returns = [episode.episode_return for episode in played]
+        return curves.point(self.num_steps, returns, time.monotonic() - began_s)
+
+    def _note(self, point: curves.Point) -> None:
+        self._validation = point.return_mean
+        if self._best is None or point.return_mean >= self._best:
+            self._best = point.return_mean
+
+    def _hear(self, log: metrics.Metrics) -> None:
+        """Reports what is new in the curve, as of now: steps never go back in a run's metrics."""
+        points = self._curve.points()
+        for point in points[self._num_heard :]:
+            self._note(point)
+            values = {"validation_return": point.return_mean, "validation_step": point.step}
+            log.report(self.num_steps, {**values, **self._restarts(), **_clock()})
+        self._num_heard = len(points)
+
+    def _end_evaluator(self) -> None:
+        if self._evaluator is not None:
+            self._evaluator.close()
+            self._evaluator = None
+            self._checkpoints.sweep()  # of what it held, if it had to be killed
+
+    def _judge_last(self, stop: signals.StopRequest, log: metrics.Metrics) -> None:
+        """Validates the last checkpoint here, where the evaluator was not so far.
+
+        Nothing is trained any more, and an evaluator takes what others leave of the processor.
+        """
+        self._end_evaluator()
+        self._hear(log)
+        points = self._curve.points()
+        if self._settings.validation_episodes and (
+            not points or points[-1].step < self._saved_step
+        ):
+            self._judge(stop, log)
 
     def _speed(self) -> dict[str, float]:
         return {"steps_per_s": self._rate(), **self._restarts()}

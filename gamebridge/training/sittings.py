@@ -16,6 +16,7 @@ from gamebridge.contract import game as games
 from gamebridge.contract import records, seeding
 from gamebridge.tf import environment
 from gamebridge.training import checkpoints, fitting, runs, session, tables, trained_specs
+from gamebridge.training import evaluator as evaluators
 from gamebridge.wrappers import episodes
 from gamebridge.wrappers.settings import WrapperSettings
 
@@ -41,6 +42,7 @@ def make_session(
     agent_record: records.AgentRecord,
     game: games.Game,
     watch: Callable[[session.Progress], None] | None,
+    evaluator: evaluators.Evaluator | None = None,
     *,
     is_seeded: bool = True,
 ) -> session.Session:
@@ -52,6 +54,7 @@ def make_session(
         plan.run.seed,
         tables.training_settings(plan.training, None),
         watch,
+        evaluator,
         is_seeded=is_seeded,
     )
 
@@ -112,6 +115,11 @@ def make_learner(agent_record: records.AgentRecord, plan: runs.Plan, game: games
         ) from error
 
 
+def trackables(learner: Any) -> dict[str, Any]:
+    """What a checkpoint holds of a learner, by the names it has there; see `Driver.trackables`."""
+    return {f"learner_{name}": part for name, part in learner.trackables().items()}
+
+
 def restore_best(run: runs.Run, learner: Any) -> int:
     """Restores a run's best checkpoint, or else its newest; returns its step.
 
@@ -119,9 +127,7 @@ def restore_best(run: runs.Run, learner: Any) -> int:
       ConfigError: there is none yet.
       StorageError: none is whole.
     """
-    saved = checkpoints.Checkpoints(
-        run.folder, {f"learner_{name}": part for name, part in learner.trackables().items()}
-    )
+    saved = checkpoints.Checkpoints(run.folder, trackables(learner))
     try:
         restored = saved.restore("best")
     except errors.StorageError as error:

@@ -99,6 +99,12 @@ def is_in_workers(game: contract.Game) -> bool:
     return isinstance(_innermost(game), pool.Pool)
 
 
+def num_workers(game: contract.Game) -> int:
+    """How many processes beside this one play the game."""
+    innermost = _innermost(game)
+    return len(innermost.pids) if isinstance(innermost, pool.Pool) else 0
+
+
 def num_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
