@@ -355,7 +355,7 @@ def test_an_evaluation_on_another_game_of_the_same_specs(copied, tmp_path):
     evaluation = gamebridge.evaluate(copied, 2, game="toys/longer", output=tmp_path / "out")
     assert evaluation.game == "toys/longer"
     assert (tmp_path / "out" / "evaluation.json").exists()
-    assert not (copied / "evaluation").exists()
+    assert not (copied / "evaluation" / "evaluation.json").exists()
 
 
 @pytest.mark.parametrize(

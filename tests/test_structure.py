@@ -42,7 +42,7 @@ LAYERS = [
     ["opening"],
     ["following"],
     ["api"],
-    ["matrix"],
+    ["matrix", "tuning"],
     ["cli"],
 ]
 # What plugins may use of gamebridge. Those of games the contract, what reads TOML files, and what

@@ -25,6 +25,7 @@ from gamebridge.cli import (
     listing,
     matrix,
     training,
+    tuning,
 )
 from gamebridge.cli.terminal import Terminal
 
@@ -49,6 +50,7 @@ app.command("plugins")(listing.plugins)
 app.command("train")(training.train)
 app.command("evaluate")(evaluating.evaluate)
 app.command("matrix")(matrix.matrix)
+app.command("tune")(tuning.tune)
 app.command("bench")(benching.bench)
 app.command("doctor")(doctoring.doctor)
 app.add_typer(environing.app, name="env")

@@ -18,6 +18,7 @@ from gamebridge.contract.records import (
     GameRecord,
     GameRequest,
     NoSettings,
+    Range,
 )
 from gamebridge.contract.specs import ArraySpec, TelemetrySpec
 
@@ -37,6 +38,7 @@ __all__ = [
     "GameRequest",
     "NoSettings",
     "Policy",
+    "Range",
     "TelemetrySpec",
     "TimeStep",
     "Wrapper",

@@ -161,6 +161,28 @@ class AgentRequest:
 
 
 @dataclasses.dataclass(frozen=True)
+class Range:
+    """Where `gamebridge tune` may look for a number; whole numbers where both ends are integers.
+
+    Attributes:
+      low: the least.
+      high: the greatest.
+      is_log: whether each order of magnitude is as likely as any other.
+    """
+
+    low: float
+    high: float
+    is_log: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what holds no number."""
+        if not self.low < self.high or (self.is_log and self.low <= 0):
+            raise ValueError(
+                f"range from {self.low} to {self.high}: expected low < high, and low > 0 if is_log."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
 class AgentRecord:
     """An agent that a plugin brings.
 
@@ -178,6 +200,8 @@ class AgentRecord:
       objection: tells from the specs of a fitted game, observation and action, and its
         settings why it cannot learn it, "" where it can: what its `make` would refuse, for
         `gamebridge matrix`, which makes no agent. None where it can learn any.
+      search: where `gamebridge tune` looks for settings: a `Range`, or a tuple of numbers,
+        strings or booleans to choose from, by name; where empty it is derived from their names.
     """
 
     id: str
@@ -188,17 +212,24 @@ class AgentRecord:
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     num_slots: int = 8
     objection: Callable[[specs.Spec, specs.Spec, Any], str] | None = None
+    search: Mapping[str, Range | tuple[Any, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Checks what can be checked without making the agent.
 
         Raises:
-          ValueError: the id is not lower case words joined by hyphens.
+          ValueError: the id is not lower case words joined by hyphens, or something is
+            searched for that is no setting.
           TypeError: `make` cannot be called or `settings` is not a dataclass.
         """
         if not isinstance(self.id, str) or not _AGENT_ID.fullmatch(self.id):
             raise ValueError(f"agent id {self.id!r}: expected lower case, such as 'dqn-rnn'.")
         _check_record(self.id, self.make, self.settings)
+        unknown = {*self.search} - {field.name for field in dataclasses.fields(self.settings)}
+        if unknown:
+            raise ValueError(
+                f"agent '{self.id}' names {sorted(unknown)} in search; expected its settings."
+            )
 
 
 @dataclasses.dataclass(frozen=True)

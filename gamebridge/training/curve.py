@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from gamebridge import errors
-from gamebridge.evaluation import results
 from gamebridge.training import lines
 
 
@@ -53,6 +52,9 @@ def point(step: int, returns: Sequence[float], evaluation_s: float) -> Point:
       returns: of the episodes.
       evaluation_s: how long they took.
     """
+    # It loads TensorFlow, which nobody needs who reads a curve.
+    from gamebridge.evaluation import results
+
     count = len(returns)
     return Point(
         step=step,

@@ -3,7 +3,7 @@
 run.toml        everything needed to repeat the run
 checkpoints/    the newest ones       best/      the one that validated best
 replay/         the replay buffer     metrics.jsonl, tensorboard/, train.log
-evaluation/     what `evaluate` wrote
+evaluation/     what `evaluate` wrote, and curve.jsonl, a line for each validation
 lock            held while a trainer works here
 """
 
@@ -185,13 +185,18 @@ class Run:
                     os.truncate(path, 0)
 
 
+def folder_of(parent: pathlib.Path, game_id: str, agent_id: str) -> pathlib.Path:
+    """Returns the folder that is named after a game and an agent, such as runs/CartPole-v1-ppo."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{game_id.partition('/')[2]}-{agent_id}").strip("-.")
+    return parent / name
+
+
 def free_folder(parent: pathlib.Path, game_id: str, agent_id: str) -> pathlib.Path:
     """Returns a folder for a new run that does not exist yet, such as runs/CartPole-v1-ppo-2."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{game_id.partition('/')[2]}-{agent_id}").strip("-.")
-    folder = parent / name
+    first = folder = folder_of(parent, game_id, agent_id)
     number = 2
     while folder.exists():
-        folder = parent / f"{name}-{number}"
+        folder = parent / f"{first.name}-{number}"
         number += 1
     return folder
 
