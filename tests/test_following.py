@@ -111,6 +111,7 @@ def killed(tmp_path_factory):
             until(lambda: is_judged(first), 120)
             seen.first = evaluator_of(trainer.pid)
             os.kill(seen.first, signal.SIGKILL)
+            until(lambda: not is_running(seen.first), 20)
             print(file=trainer.stdin)
             second = int(trainer.stdout.readline())
             until(lambda: is_judged(second), 120)
