@@ -351,11 +351,13 @@ def evaluate(
     num_recorded = min(episodes, 3 if record is True else int(record))
     found = opening.discover()
     agent_record = found.find_agent(plan.run.agent)
+    game_id = game or plan.run.game
+    is_own = game_id == plan.run.game
     played_game = opening.open_again(
         found,
         plan,
         episodes,
-        game_id=game,
+        game_id=game_id,
         settings=settings,
         num_slots=num_slots,
         python=python,
@@ -374,7 +376,8 @@ def evaluate(
         seeds = seeding.slot_seeds(seed, episodes, domain).tolist()
         watchers: list[Callable[[rollout.Moment], None]] = []
         if saved_folder is not None:
-            origin = saving.Origin(game_id, game_settings, plan.wrappers, plan.run.agent, step)
+            given = config.merge(plan.game if is_own else {}, settings or {})
+            origin = saving.Origin(game_id, given, plan.wrappers, plan.run.agent, step)
             saver = opened.enter_context(saving.Saver(played_game, saved_folder, seeds, origin))
             watchers.append(saver)
             fitted, _ = fitting.fit(agent_record, saver.game, wrappers)
@@ -396,7 +399,7 @@ def evaluate(
             watch=watch if watchers else None,
         )
         evaluation = results.Evaluation(
-            game or plan.run.game,
+            game_id,
             plan.run.agent,
             step,
             tuple(played),
@@ -468,7 +471,7 @@ def demonstrate(
     if num_slots is None:
         is_scene = located.record.is_scene
         own = opening.num_slots_of(located.record, given) if is_scene else None
-        num_slots = own or min(episodes, _MAX_EVALUATION_SLOTS)
+        num_slots = own or min(episodes, opening.MAX_JUDGED_SLOTS)
     chosen = tables.wrapper_settings(located.record, wrappers or {}, None)
     workers = opening.with_python(
         located.record, tables.worker_settings({"count": 0}, None), _LOG.info

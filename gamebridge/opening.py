@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-_MAX_JUDGED_SLOTS = 8
+MAX_JUDGED_SLOTS = 8
 
 PLUGIN_FOLDER_VARIABLE = "GAMEBRIDGE_PLUGINS"
 
@@ -126,7 +126,7 @@ def open_again(
     is_own = game_id in (None, plan.run.game)
     game_settings = config.merge(plan.game if is_own else {}, settings or {})
     located = found.locate_game(game_id or plan.run.game)
-    count = min(num_episodes, _MAX_JUDGED_SLOTS) if num_slots is None else num_slots
+    count = min(num_episodes, MAX_JUDGED_SLOTS) if num_slots is None else num_slots
     if num_slots is None and located.record.is_scene:
         count = num_slots_of(located.record, game_settings) or count
         if is_own and count == num_slots_of(located.record, plan.game):
