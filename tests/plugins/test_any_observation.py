@@ -33,21 +33,15 @@ KINDS = {
 PICTURES = ("mixed", "channels first", "float picture")
 # ddqn has the network of dqn.
 AGENTS = {
-    "discrete": ("ppo", "ppo-rnn", "reinforce", "dqn", "dqn-rnn", "c51", "q-learning", "sac"),
+    "discrete": ("ppo", "reinforce", "dqn", "c51", "q-learning", "sac"),
     "continuous": ("ddpg", "td3", "sac"),
 }
 # Slow ones whose encoder is that of the others.
-SOME = {
-    "sac": ("multi-binary", "mixed"),
-    "reinforce": ("dict", "mixed"),
-    "dqn-rnn": ("mixed",),
-    "ppo-rnn": ("mixed",),
-}
+SOME = {"sac": ("multi-binary", "mixed"), "reinforce": ("dict", "mixed")}
 ACTIONS = {"discrete": specs.discrete(3), "continuous": specs.box((2,), -1.0, 1.0)}
 SMALL = {
     "units": (4,), "conv_filters": (2, 2, 2), "batch_size": 4, "replay_capacity": 40,
     "warm_up_steps": 2, "train_interval": 8, "num_features": 3, "rollout_length": 4,
-    "sequence_length": 2, "burn_in_length": 1, "memory_units": 3,
     "num_epochs": 1, "minibatch_size": 4, "num_atoms": 3,
 }  # fmt: skip
 
