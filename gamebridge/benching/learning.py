@@ -106,7 +106,7 @@ class Learning:
         if isinstance(collecting.driver, off_policy.OffPolicyDriver):
             buffer, use = collecting.driver.replay, learner.replay_use
             self._steps_a_call = float(use.train_interval)
-            num_rows = buffer.length * buffer.num_slots
+            self.experience_bytes = buffer.num_bytes
             driver = collecting.driver
             while not int(driver.num_samples()):
                 driver.advance(use.num_rows)
@@ -116,12 +116,12 @@ class Learning:
         else:
             self._steps_a_call = float(learner.rollout_length * environment.batch_size)
             num_rows = (learner.rollout_length + 1) * environment.batch_size
+            self.experience_bytes = num_rows * _row_bytes(environment.game)
             rollout = _rollout(environment, learner)
 
             def train() -> Any:
                 return learner.train(rollout, seed)
 
-        self.experience_bytes = num_rows * _row_bytes(environment.game)
         nothing = {name: tf.constant(0.0) for name in learner.metric_names}
 
         def train_often(times: tf.Tensor) -> Any:
@@ -208,7 +208,10 @@ class _OffPolicyActor(learners.OffPolicyLearner):
         self._learner = learner
         self.policy = learner.policy
         self.metric_names = ()
-        self.replay_use = dataclasses.replace(learner.replay_use, warm_up_steps=_NEVER)
+        # What priorities cost is part of neither playing nor learning: too little to count.
+        self.replay_use = dataclasses.replace(
+            learner.replay_use, warm_up_steps=_NEVER, priorities=None
+        )
         self.state_spec = learner.state_spec
 
     def trackables(self) -> dict[str, Any]:

@@ -36,6 +36,10 @@ class ArraySpec:
       maximum: the greatest value allowed (inclusive); None for no bound.
       name: shown in messages.
       kind: "frame" for a picture, uint8 [height, width, channels]; else "array".
+      num_stacked: of how many frames, the newest last, a frame's channels are joined: in each
+        step that an episode goes on all move down by one frame and the newest comes in, and
+        the first of an episode is there so many times over. 1 for a plain frame. Who keeps
+        many of them can so keep the newest frames alone.
     """
 
     shape: tuple[int, ...]
@@ -44,14 +48,15 @@ class ArraySpec:
     maximum: Array | None = None
     name: str = ""
     kind: Kind = "array"
+    num_stacked: int = 1
 
     def __post_init__(self) -> None:
         """Normalises shape, dtype and bounds.
 
         Raises:
           ValueError: a negative axis, a dtype that is not a number, bounds that do
-            not broadcast to `shape` or cross each other, or a frame that is not
-            uint8 [height, width, channels].
+            not broadcast to `shape` or cross each other, a frame that is not
+            uint8 [height, width, channels], or channels that are no such stack.
         """
         shape = tuple(int(axis) for axis in self.shape)
         dtype = np.dtype(self.dtype)
@@ -67,6 +72,13 @@ class ArraySpec:
             raise ValueError(
                 f"{label} is a frame of {dtype} {list(shape)}: a frame is uint8 "
                 "[height, width, channels]. Use kind='array' for anything else."
+            )
+        if self.num_stacked < 1 or (
+            self.num_stacked > 1 and (self.kind != "frame" or shape[2] % self.num_stacked)
+        ):
+            raise ValueError(
+                f"{label} is a stack of {self.num_stacked} in {self.kind} {dtype} {list(shape)}: "
+                "expected 1, or frames of equally many channels."
             )
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "dtype", dtype)
@@ -90,7 +102,7 @@ class ArraySpec:
             raise ValueError(f"{label}: minimum {self.minimum} is above maximum {self.maximum}.")
 
     def __eq__(self, other: object) -> bool:
-        """Equal in shape, dtype, kind and bounds; the name does not count."""
+        """Equal in shape, dtype, kind and bounds; name and stacking do not count."""
         if not isinstance(other, ArraySpec):
             return NotImplemented
         return (
@@ -185,11 +197,12 @@ def box(
     return ArraySpec(shape, np.dtype(dtype), minimum, maximum, name)
 
 
-def frame(height: int, width: int, channels: int = 3, *, name: str = "") -> ArraySpec:
+def frame(
+    height: int, width: int, channels: int = 3, *, name: str = "", num_stacked: int = 1
+) -> ArraySpec:
     """Returns the spec of a picture: uint8 [height, width, channels]."""
-    return ArraySpec(
-        (height, width, channels), np.dtype(np.uint8), np.asarray(0), np.asarray(255), name, "frame"
-    )
+    shape, low, high = (height, width, channels), np.asarray(0), np.asarray(255)
+    return ArraySpec(shape, np.dtype(np.uint8), low, high, name, "frame", num_stacked)
 
 
 def leaves(nest: Nest) -> list[Any]:

@@ -28,6 +28,7 @@ import numpy as np
 import tensorflow as tf  # noqa: TID253
 
 from gamebridge import errors
+from gamebridge.contract.specs import Array
 from gamebridge.tf import replay as replays
 
 _LOG = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Checkpoints:
         trackables: dict[str, Any],
         replay: replays.Replay | None = None,
         keep: int = 3,
+        *,
+        saves_replay: bool = True,
     ) -> None:
         """Watches over `folder`, which is made when the first checkpoint is saved.
 
@@ -68,11 +71,13 @@ class Checkpoints:
           trackables: what to save, by name; the same names when restoring.
           replay: the replay buffer, saved in segments.
           keep: how many checkpoints to keep besides the best.
+          saves_replay: whether to save it; one that was saved is restored all the same.
         """
         self._folder = folder
         self._checkpoint = tf.train.Checkpoint(**trackables)
         self._names = set(trackables)
         self._replay = replay
+        self._saves_replay = saves_replay
         self._keep = keep
         self._segments: list[dict[str, Any]] = []
 
@@ -270,7 +275,7 @@ class Checkpoints:
         _sync(temporary.parent)
 
     def _save_segments(self) -> list[dict[str, Any]]:
-        if self._replay is None or not self._replay.num_added.any():
+        if self._replay is None or not self._saves_replay or not self._replay.num_added.any():
             return []
         folder = self._folder / "replay"
         folder.mkdir(parents=True, exist_ok=True)
@@ -329,9 +334,12 @@ class Checkpoints:
     def _restore_replay(self, replay: replays.Replay, segments: list[dict[str, Any]]) -> None:
         nothing = np.zeros(replay.num_slots, np.int64)
         replay.set_num_added(nothing)
+        if not segments:
+            # What was kept beside the rows is of no use without them.
+            replay.clear()
+        empty = replay.rows(nothing, nothing)
         for segment in segments:
-            with open(self._folder / "replay" / segment["name"], "rb") as file:
-                rows = {name: np.load(file) for name in replay.rows(nothing, nothing)}
+            rows = _load(self._folder / "replay" / segment["name"], empty)
             start, stop = segment["start"], segment["stop"]
             if isinstance(start, int):
                 # As they were while all slots had one count: [rows, B, ...].
@@ -353,6 +361,20 @@ class Checkpoints:
             if node not in seen:
                 seen.add(node)
                 parts += [(f"{name}/{key}", child) for key, child in view.children(node).items()]
+
+
+def _load(path: pathlib.Path, empty: dict[str, Array]) -> dict[str, Array]:
+    """Reads a segment; `empty` has what it should hold, without any rows."""
+    try:
+        with open(path, "rb") as file:
+            rows = {name: np.load(file) for name in empty}
+    except EOFError as error:
+        raise _Damaged(f"{path.name} cannot be read ({_first_line(error)})") from error
+    for name, like in empty.items():
+        # Segments of an older gamebridge are [rows, B, ...].
+        if rows[name].shape[rows[name].ndim - like.ndim + 1 :] != like.shape[1:]:
+            raise _Damaged(f"{path.name} holds stacks of frames, not single ones")
+    return rows
 
 
 class _Damaged(Exception):

@@ -23,6 +23,9 @@ import tensorflow as tf  # noqa: TID253
 from tf_agents.policies import tf_policy  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
+from gamebridge import errors
+from gamebridge.tf import prioritized
+
 
 class Rollout(NamedTuple):
     """T steps of B slots, time-major; row t and row t + 1 of a slot follow each other.
@@ -113,22 +116,24 @@ class ReplayUse:
     """How an off-policy learner uses its replay buffer.
 
     Attributes:
-      capacity: time steps kept, all slots together.
+      capacity: time steps kept, all slots together, or the memory they may take: "4GB".
       batch_size: transitions a training step, or sequences.
       num_steps: n of the n-step return; of sequences the learner makes its own returns.
       gamma: discount factor.
       warm_up_steps: time steps before the first training.
       train_interval: time steps (all slots together) for one training step.
       sequence_length: steps of the sequences that it trains on; 0 for transitions.
+      priorities: by which it draws transitions; None draws all with equal chances.
     """
 
-    capacity: int
+    capacity: int | str
     batch_size: int
     num_steps: int
     gamma: float
     warm_up_steps: int
     train_interval: int
     sequence_length: int = 0
+    priorities: prioritized.Priorities | None = None
 
     @property
     def num_rows(self) -> int:
@@ -171,3 +176,19 @@ class OffPolicyLearner(Learner):
             length, a `Sequence`.
           seed: int32 [2].
         """
+
+    def train_and_judge(
+        self, batch: Any, seed: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Trains on one `Transition` of a prioritised replay, each row by its `weight`.
+
+        Returns:
+          What `train` does, and each row's TD error, float32 [N], before the training.
+
+        Raises:
+          PluginError: the learner has priorities in its `replay_use`, and no such method.
+        """
+        raise errors.PluginError(
+            f"{type(self).__name__} asks for a prioritised replay buffer, and does not tell TD "
+            "errors. Give it a train_and_judge, or leave replay_use.priorities out."
+        )

@@ -17,7 +17,10 @@ from typing import Any
 import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
+from gamebridge import errors
+from gamebridge.contract import specs
 from gamebridge.tf import environment as environments
+from gamebridge.tf import prioritized
 from gamebridge.tf import replay as replays
 from gamebridge.training import drivers, learners
 
@@ -42,18 +45,14 @@ class OffPolicyDriver(drivers.Driver):
           overlaps: whether to train while the game plays its next step.
 
         Raises:
-          ConfigError: the replay buffer would not fit the machine's memory.
+          ConfigError: the replay buffer would not fit the machine's memory, or is so small
+            that training would never begin.
         """
         super().__init__(environment, learner, seed)
         self._off_policy = learner
         self._overlaps = overlaps
         self._use = learner.replay_use
-        self.replay = replays.Replay(
-            environment.observation_spec(),
-            environment.action_spec(),
-            self.num_slots,
-            self._use.capacity,
-        )
+        self.replay = self._make_replay()
         self._heard: drivers.Heard | None = None
         self._is_ended = True
         # Steps that were taken and not yet paid for by a training step.
@@ -84,7 +83,7 @@ class OffPolicyDriver(drivers.Driver):
 
     def trackables(self) -> dict[str, object]:
         """The replay's rows are not among them: checkpoints keep those as segments."""
-        return {**super().trackables(), "credit": self._credit}
+        return {**super().trackables(), "credit": self._credit, **self.replay.trackables()}
 
     def advance(self, max_batch_steps: int) -> dict[str, float] | None:
         """Takes so many batch steps, each with the training it pays for."""
@@ -164,9 +163,13 @@ class OffPolicyDriver(drivers.Driver):
         def train(trainings: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tuple[object, object]:
             self._credit.assign_sub(use.train_interval)
             seeds = tf.random.split(self._draw(), 2)
-            batch = self.sample(seeds[0])
             del metrics
-            return trainings + 1, self._off_policy.train(batch, seeds[1])
+            if not isinstance(self.replay, prioritized.PrioritizedReplay):
+                return trainings + 1, self._off_policy.train(self.sample(seeds[0]), seeds[1])
+            batch, place = self.replay.draw(use.batch_size, use.gamma, self._num_steps, seeds[0])
+            trained, td_errors = self._off_policy.train_and_judge(batch, seeds[1])
+            self.replay.judge(place, td_errors)
+            return trainings + 1, trained
 
         trained: tuple[Any, Any] = tf.while_loop(
             lambda trainings, metrics: self._credit >= use.train_interval,
@@ -183,7 +186,38 @@ class OffPolicyDriver(drivers.Driver):
         self._count(heard.time_step, stored)
         self.replay.add(heard.time_step, action, rows.time_step, stored)
         is_warm = tf.logical_and(
-            self._num_steps >= self._use.warm_up_steps,
+            # The buffer too: one that was not saved fills up again first.
+            tf.minimum(self._num_steps, self.replay.num_rows()) >= self._use.warm_up_steps,
             self.num_samples() > 0,
         )
         self._credit.assign_add(tf.where(is_warm, num_stored, 0))
+
+    def _make_replay(self) -> replays.Replay:
+        use, environment = self._use, self.environment
+        if use.priorities is not None and use.sequence_length:
+            raise errors.ConfigError(
+                f"{type(self._learner).__name__} learns from sequences, which cannot be drawn by "
+                "priority. Leave agent.replay at 'uniform'."
+            )
+        leaves = specs.leaves(environment.game.observation_spec())
+        arguments = (
+            environment.observation_spec(),
+            environment.action_spec(),
+            self.num_slots,
+            use.capacity,
+            [leaf.num_stacked for leaf in leaves],
+        )
+        replay = (
+            replays.Replay(*arguments)
+            if use.priorities is None
+            else prioritized.PrioritizedReplay(
+                *arguments, num_steps=use.num_steps, priorities=use.priorities
+            )
+        )
+        too_few = max(use.warm_up_steps, use.num_rows * self.num_slots)
+        if isinstance(use.capacity, str) and replay.capacity <= too_few:
+            raise errors.ConfigError(
+                f"agent.replay_capacity is {use.capacity}, which is room for {replay.capacity:,} "
+                f"steps: training begins with more than {too_few:,}. Raise agent.replay_capacity."
+            )
+        return replay

@@ -170,7 +170,11 @@ class Session:
             self._driver.replay if isinstance(self._driver, off_policy.OffPolicyDriver) else None
         )
         self._checkpoints = checkpoints.Checkpoints(
-            run.folder, self._driver.trackables(), replay, settings.keep_checkpoints
+            run.folder,
+            self._driver.trackables(),
+            replay,
+            settings.keep_checkpoints,
+            saves_replay=settings.save_replay,
         )
         self._saved_step = -1
         self._best: float | None = None

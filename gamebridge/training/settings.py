@@ -14,6 +14,10 @@ class TrainingSettings:
         each one, also in a run that is never interrupted: raise it where an episode takes
         longer than this divided by the number of slots.
       keep_checkpoints: how many to keep besides the best.
+      save_replay: whether a checkpoint holds the replay buffer. Without it checkpoints are
+        small and soon written, and a run that is resumed begins with an empty one: it plays
+        the agent's warm-up steps again before it trains on, and is not what it would have
+        been unbroken.
       validation_episodes: greedy episodes played at each checkpoint to find the best one;
         0 plays none, and the newest checkpoint counts as the best.
       validation_max_steps: an episode of validation is cut after so many steps.
@@ -35,6 +39,7 @@ class TrainingSettings:
 
     checkpoint_interval_steps: int = 10_000
     keep_checkpoints: int = 3
+    save_replay: bool = True
     validation_episodes: int = 10
     validation_max_steps: int = 10_000
     evaluator: bool | None = None

@@ -74,6 +74,7 @@ def pack_spec(spec: specs.Spec) -> Any:
         "maximum": _pack_bound(spec.maximum),
         "name": spec.name,
         "kind": spec.kind,
+        "num_stacked": spec.num_stacked,
     }
 
 
@@ -91,6 +92,8 @@ def unpack_spec(value: Any) -> specs.Spec:
         _unpack_bound(value["maximum"], shape, dtype),
         value["name"],
         value["kind"],
+        # Runs of an older gamebridge have files without it.
+        value.get("num_stacked", 1),
     )
 
 

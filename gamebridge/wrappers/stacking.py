@@ -70,7 +70,7 @@ class _MergedStack(frames.FrameWriter):
 
     def __init__(self, num_frames: int, spec: specs.ArraySpec, num_slots: int) -> None:
         height, width, _ = spec.shape
-        self.spec = specs.frame(height, width, num_frames, name=spec.name)
+        self.spec = specs.frame(height, width, num_frames, name=spec.name, num_stacked=num_frames)
         self.rows = np.zeros((num_slots, height, width, num_frames), np.uint8)
         self._row_list = list(self.rows)
         self._row_lists = {id(self.rows): (self.rows, self._row_list)}
@@ -111,7 +111,9 @@ class _MovedStack(frames.FrameWriter):
 
     def __init__(self, num_frames: int, spec: specs.ArraySpec, num_slots: int) -> None:
         height, width, channels = spec.shape
-        self.spec = specs.frame(height, width, channels * num_frames, name=spec.name)
+        self.spec = specs.frame(
+            height, width, channels * num_frames, name=spec.name, num_stacked=num_frames
+        )
         self.rows = np.zeros((num_slots, *self.spec.shape), np.uint8)
         flat = self.rows.reshape(num_slots, -1)
         self._older = list(flat[:, :-channels])

@@ -19,7 +19,6 @@ from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
 from gamebridge.tf import masks, networks
-from gamebridge.tf import replay as replays
 from gamebridge_agents import dqn
 
 
@@ -28,14 +27,13 @@ class C51Learner(dqn.DQNLearner):
 
     metric_names = ("loss", "epsilon", "outside")
 
-    def train(self, batch: replays.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """One gradient step; `outside` is the share of targets beyond the support."""
-        info = self._agent.train(self._experience(batch))
-        return {
-            "loss": info.loss,
-            "epsilon": self._epsilon.read_value(),
-            "outside": info.extra.outside,
-        }
+    def _metrics(self, info: tf_agent.LossInfo) -> dict[str, tf.Tensor]:
+        """`outside` is the share of targets beyond the support."""
+        return {**super()._metrics(info), "outside": info.extra.outside}
+
+    def _td_errors(self, info: tf_agent.LossInfo) -> tf.Tensor:
+        # As Hessel et al. (2018) do, who draw by what the distributions differ in.
+        return info.extra.divergence
 
     def _make_network(self, request: AgentRequest, seen_spec: Any) -> Any:
         settings = self._settings
@@ -72,9 +70,11 @@ class LossInfo(NamedTuple):
     Attributes:
       outside: float32, the share of the target distributions' mass that lies beyond the
         support and is put on its ends: where it stays high, the support is too narrow.
+      divergence: float32 [N], Kullback-Leibler's, of each row's target from what was thought.
     """
 
     outside: tf.Tensor
+    divergence: tf.Tensor
 
 
 class MaskedCategoricalDqnAgent(categorical_dqn_agent.CategoricalDqnAgent):
@@ -90,7 +90,7 @@ class MaskedCategoricalDqnAgent(categorical_dqn_agent.CategoricalDqnAgent):
         training: bool = False,
     ) -> tf_agent.LossInfo:
         """Cross entropy to the projected target (Bellemare et al., 2017, algorithm 1)."""
-        del td_errors_loss_fn, weights
+        del td_errors_loss_fn
         now, policy_step, then = trajectory.experience_to_transitions(experience, True)
         seen, _ = masks.split(now.observation)
         logits, _ = self._q_network(seen, step_type=now.step_type, training=training)
@@ -105,10 +105,14 @@ class MaskedCategoricalDqnAgent(categorical_dqn_agent.CategoricalDqnAgent):
         )
         teaches = 1.0 - tf.cast(now.is_last(), tf.float32)
         losses = teaches * tf.nn.softmax_cross_entropy_with_logits(target, chosen)
+        # A target has atoms of no mass, of which nothing is lost.
+        entropy = -tf.reduce_sum(tf.math.multiply_no_nan(tf.math.log(target), target), -1)
+        divergence = tf.stop_gradient(losses - teaches * entropy)
         beyond = tf.logical_or(shifted < self._support[0], shifted > self._support[-1])
         outside = tf.reduce_sum(after * tf.cast(beyond, tf.float32), -1)
         share = tf.reduce_sum(teaches * outside) / tf.maximum(tf.reduce_sum(teaches), 1.0)
-        return tf_agent.LossInfo(tf.reduce_mean(losses), LossInfo(share))
+        weighted = losses if weights is None else losses * weights
+        return tf_agent.LossInfo(tf.reduce_mean(weighted), LossInfo(share, divergence))
 
 
 class CategoricalQNetwork(networks.Headed):

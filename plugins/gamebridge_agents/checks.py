@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gamebridge.tf import memory
+
 
 def positive(settings: Any, *names: str) -> None:
     """Refuses fields that are not above 0."""
@@ -34,7 +36,15 @@ def sizes(settings: Any, *names: str) -> None:
 
 
 def can_begin(settings: Any) -> None:
-    """Refuses a replay buffer that is never full enough to train from."""
+    """Refuses a replay buffer that is none, or is never full enough to train from."""
+    if isinstance(settings.replay_capacity, str):
+        # How many steps that is hangs on the game: the driver refuses too few.
+        try:
+            memory.parse(settings.replay_capacity)
+        except ValueError as error:
+            raise ValueError(f"replay_capacity: {error}") from error
+        return
+    positive(settings, "replay_capacity")
     if settings.replay_capacity <= settings.warm_up_steps:
         raise ValueError(
             f"replay_capacity is {settings.replay_capacity}, not above warm_up_steps "

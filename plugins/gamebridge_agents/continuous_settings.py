@@ -23,7 +23,8 @@ class DDPGSettings:
       gamma: discount factor.
       num_steps: n of the n-step return.
       batch_size: transitions a training step.
-      replay_capacity: time steps kept; RL Zoo's 200,000 of Pendulum-v1.
+      replay_capacity: time steps kept, or the memory they may take, such as "4GB"; RL Zoo's
+        200,000 of Pendulum-v1.
       warm_up_steps: steps of uniformly random actions before the first training; the
         paper's for small games (its 10,000 for the large ones).
       train_interval: steps of the game for one training step.
@@ -44,7 +45,7 @@ class DDPGSettings:
     gamma: float = 0.99
     num_steps: int = 1
     batch_size: int = 100
-    replay_capacity: int = 200_000
+    replay_capacity: int | str = 200_000
     warm_up_steps: int = 1_000
     train_interval: int = 1
     target_update_tau: float = 0.005
@@ -99,8 +100,8 @@ class SACSettings:
       gamma: discount factor.
       num_steps: n of the n-step return.
       batch_size: transitions a training step.
-      replay_capacity: time steps kept; the paper's million takes memory that most games
-        need not.
+      replay_capacity: time steps kept, or the memory they may take, such as "4GB"; the
+        paper's million takes memory that most games need not.
       warm_up_steps: steps of uniformly random actions before the first training; those of
         the authors' code, softlearning.
       train_interval: steps of the game for one training step.
@@ -123,7 +124,7 @@ class SACSettings:
     gamma: float = 0.99
     num_steps: int = 1
     batch_size: int = 256
-    replay_capacity: int = 200_000
+    replay_capacity: int | str = 200_000
     warm_up_steps: int = 1_000
     train_interval: int = 1
     target_update_tau: float = 0.005
@@ -171,7 +172,7 @@ SAC_PRESETS: Mapping[str, Mapping[str, Any]] = {
 def _check(settings: Any) -> None:
     checks.positive(
         settings,
-        "learning_rate", "num_steps", "batch_size", "replay_capacity", "train_interval",
+        "learning_rate", "num_steps", "batch_size", "train_interval",
         "target_update_tau", "reward_scale",
     )  # fmt: skip
     checks.not_negative(settings, "warm_up_steps", "gradient_clip", "num_features")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf  # noqa: TID253
+from tf_agents.agents import tf_agent  # noqa: TID253
 from tf_agents.agents.dqn import dqn_agent  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from tf_agents.trajectories import trajectory  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
-from gamebridge.tf import masks, networks, optimizers
+from gamebridge.tf import masks, networks, optimizers, prioritized
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
 from gamebridge_agents import branching, exploration
@@ -40,6 +41,11 @@ class DQNLearner(learners.OffPolicyLearner):
             gamma=settings.gamma,
             warm_up_steps=settings.warm_up_steps,
             train_interval=settings.train_interval,
+            priorities=prioritized.Priorities(
+                settings.priority_alpha, settings.priority_beta, settings.priority_beta_steps
+            )
+            if settings.replay == "prioritized"
+            else None,
         )
         seen_spec, _ = masks.split(observation_spec)
         self._network = self._make_network(request, seen_spec)
@@ -94,8 +100,21 @@ class DQNLearner(learners.OffPolicyLearner):
 
     def train(self, batch: replays.Transition, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One gradient step."""
-        loss = self._agent.train(self._experience(batch)).loss
-        return {"loss": loss, "epsilon": self._epsilon.read_value()}
+        return self._metrics(self._agent.train(self._experience(batch)))
+
+    def train_and_judge(
+        self, batch: replays.Transition, seed: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """One gradient step, in which each row counts by its weight."""
+        info = self._agent.train(self._experience(batch), batch.weight)
+        return self._metrics(info), self._td_errors(info)
+
+    def _metrics(self, info: tf_agent.LossInfo) -> dict[str, tf.Tensor]:
+        return {"loss": info.loss, "epsilon": self._epsilon.read_value()}
+
+    def _td_errors(self, info: tf_agent.LossInfo) -> tf.Tensor:
+        """Returns how wrong each row was, float32 [N]."""
+        return info.extra.td_error
 
     def _experience(self, batch: replays.Transition) -> trajectory.Trajectory:
         # As a one-step trajectory: the agent multiplies by gamma once, the rest of the

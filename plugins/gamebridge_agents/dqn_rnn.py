@@ -42,7 +42,9 @@ class DQNRNNLearner(dqn.DQNLearner):
         length = settings.burn_in_length + settings.sequence_length
         self.replay_use = dataclasses.replace(self.replay_use, sequence_length=length)
         self.state_spec = self._network.state_spec
-        if math.ceil(settings.replay_capacity / request.num_slots) <= length:
+        capacity = settings.replay_capacity
+        # Of one in bytes the driver finds out.
+        if isinstance(capacity, int) and math.ceil(capacity / request.num_slots) <= length:
             raise errors.ConfigError(
                 f"replay_capacity is {settings.replay_capacity} for {request.num_slots} slots: a "
                 f"sequence of {length} steps would never be there. Raise agent.replay_capacity "

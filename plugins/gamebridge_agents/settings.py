@@ -85,7 +85,14 @@ class DQNSettings:
       gamma: discount factor.
       num_steps: n of the n-step return.
       batch_size: transitions a training step.
-      replay_capacity: time steps kept.
+      replay_capacity: time steps kept, or the memory they may take, such as "4GB".
+      replay: "prioritized" draws those transitions oftener whose values were learned worst
+        (Schaul et al., "Prioritized Experience Replay", 2016), "uniform" all alike.
+      priority_alpha: how much that counts; the paper's, as the next (proportional variant).
+      priority_beta: how much less an update counts where a transition is drawn oftener, at
+        first.
+      priority_beta_steps: steps over which that rises linearly to 1. The paper's is the run's
+        length, here steps, so that a run that is resumed for longer equals a longer run.
       warm_up_steps: random steps before the first training.
       train_interval: steps of the game for one training step.
       target_update_tau: share by which the target network follows at each update.
@@ -104,7 +111,11 @@ class DQNSettings:
     gamma: float = 0.99
     num_steps: int = 3
     batch_size: int = 64
-    replay_capacity: int = 50_000
+    replay_capacity: int | str = 50_000
+    replay: Literal["uniform", "prioritized"] = "uniform"
+    priority_alpha: float = 0.6
+    priority_beta: float = 0.4
+    priority_beta_steps: int = 50_000
     warm_up_steps: int = 1_000
     train_interval: int = 1
     target_update_tau: float = 0.005
@@ -122,11 +133,15 @@ class DQNSettings:
         """Refuses values with which no training could work."""
         checks.positive(
             self,
-            "learning_rate", "num_steps", "batch_size", "replay_capacity", "train_interval",
+            "learning_rate", "num_steps", "batch_size", "train_interval",
             "target_update_tau", "target_update_period", "gradient_clip", "reward_scale",
         )  # fmt: skip
-        checks.not_negative(self, "warm_up_steps", "epsilon_steps")
-        checks.fraction(self, "gamma", "target_update_tau", "epsilon_start", "epsilon_end")
+        checks.not_negative(
+            self, "warm_up_steps", "epsilon_steps", "priority_alpha", "priority_beta_steps"
+        )
+        checks.fraction(
+            self, "gamma", "target_update_tau", "epsilon_start", "epsilon_end", "priority_beta"
+        )
         checks.sizes(self, "units", "conv_filters")
         checks.can_begin(self)
 

@@ -72,7 +72,7 @@ class QLearningSettings:
       gamma: discount factor.
       num_steps: n of the n-step return.
       batch_size: transitions a training step.
-      replay_capacity: time steps kept.
+      replay_capacity: time steps kept, or the memory they may take, such as "4GB".
       warm_up_steps: random steps before the first training, in which the range of each
         part without bounds is measured.
       train_interval: steps of the game for one training step.
@@ -92,7 +92,7 @@ class QLearningSettings:
     gamma: float = 0.99
     num_steps: int = 1
     batch_size: int = 32
-    replay_capacity: int = 50_000
+    replay_capacity: int | str = 50_000
     warm_up_steps: int = 1_000
     train_interval: int = 1
     epsilon_start: float = 1.0
@@ -105,7 +105,7 @@ class QLearningSettings:
         """Refuses values with which no training could work."""
         checks.positive(
             self,
-            "bins", "num_tilings", "num_steps", "batch_size", "replay_capacity",
+            "bins", "num_tilings", "num_steps", "batch_size",
             "train_interval", "reward_scale",
         )  # fmt: skip
         checks.not_negative(self, "learning_rate_steps", "warm_up_steps", "epsilon_steps")

@@ -21,6 +21,7 @@ SETTINGS = {
     "dqn-rnn": {**REPLAY, "units": [8], "sequence_length": 6, "burn_in_length": 2},
     "ddqn": {**REPLAY, "units": [8], **LATE},
     "ppo-rnn": {"rollout_length": 16, "sequence_length": 8, "num_epochs": 1, "units": [8]},
+    "dqn by priority": {**REPLAY, "units": [8], "replay": "prioritized"},
     "q-learning": {**REPLAY, "bins": 4},
     "random": {},
     "reinforce": {"rollout_length": 8, "units": [8]},
@@ -42,10 +43,11 @@ def arrays_of(folder):
     return newest.name, {name: reader.get_tensor(name) for name in names}
 
 
-@pytest.mark.parametrize("agent", sorted(SETTINGS))
-def test_resumed_equals_never_stopped(tmp_path, agent):
+@pytest.mark.parametrize("case", sorted(SETTINGS))
+def test_resumed_equals_never_stopped(tmp_path, case):
+    agent = case.split()[0]
     settings = {
-        "agent": SETTINGS[agent],
+        "agent": SETTINGS[case],
         "training": {"checkpoint_interval_steps": 130, "validation_episodes": 2},
     }
 
