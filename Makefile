@@ -60,6 +60,7 @@ bench: bench-peers
 	$(BIN)/python benchmarks/images.py
 	$(BIN)/python benchmarks/roundtrip.py
 	$(BIN)/python benchmarks/waiting.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/racing.py

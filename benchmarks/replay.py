@@ -95,7 +95,8 @@ def _memory(code: str) -> list[int]:
     import tensorflow as tf
     from tf_agents.replay_buffers import tf_uniform_replay_buffer  # noqa: F401
 
-    tf.function(lambda: tf.reduce_sum(tf.random.stateless_uniform([9], [1, 2])))()
+    # All of TensorFlow's threads have been at work once: their stacks are resident, 8 MiB each.
+    tf.zeros([_CAPACITY, 84 * 84 * 4], tf.uint8)
     seen, kept = [_resident()], []
     for capacity in (80, _CAPACITY):
         kept.append(_Filled(code, capacity))

@@ -200,6 +200,13 @@ def test_any_kind_of_observation_can_be_trained_on(driver_of, observation, actio
         ({"epsilon_end": 1.5}, "epsilon_end is 1.5; expected 0 to 1."),
         ({"warm_up_steps": -1}, "warm_up_steps is -1; expected 0 or more."),
         (
+            {"replay_capacity": "4 gigs"},
+            "replay_capacity: '4 gigs' is no size: expected a number and a unit out of B, KB, "
+            "MB, GB, TB, KiB, MiB, GiB and TiB, such as '4GB'.",
+        ),
+        ({"replay_capacity": 0}, "replay_capacity is 0; expected more than 0."),
+        ({"priority_beta": 1.5}, "priority_beta is 1.5; expected 0 to 1."),
+        (
             {"replay_capacity": 20, "warm_up_steps": 20},
             "replay_capacity is 20, not above warm_up_steps 20: training would never begin. "
             "Raise replay_capacity.",

@@ -252,3 +252,36 @@ def test_settings_that_cannot_work_are_refused(make_learner, settings, message):
     with pytest.raises(ValueError) as caught:
         make_learner("c51", fakes.Corridor(1), **settings)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("agent", ["dqn", "ddqn", "c51"])
+def test_by_priority_each_row_counts_by_its_weight_and_tells_its_error(make_learner, agent):
+    def trained(weight, reward):
+        learner = make_learner(agent, fakes.Corridor(1), **SMALL)
+        return learner.train_and_judge(batch_of(weight, reward), SEED)
+
+    rows = np.arange(16)
+    rewards = np.where(rows == 3, 50.0, 0.1)
+    metrics, td_errors = trained(np.full(16, 0.5), rewards)
+    assert td_errors.shape == [16]
+    assert np.abs(td_errors).argmax() == 3
+    alike = make_learner(agent, fakes.Corridor(1), **SMALL).train(
+        batch_of(np.ones(16), rewards), SEED
+    )
+    np.testing.assert_allclose(metrics["loss"], 0.5 * alike["loss"], rtol=1e-5)
+    # What a row that does not count is told does not matter.
+    without = np.where(rows == 3, 0.0, 1.0)
+    (left, _), (right, _) = trained(without, rewards), trained(without, 0.1)
+    np.testing.assert_allclose(left["loss"], right["loss"], rtol=1e-5)
+
+
+def test_the_error_of_c51_is_what_its_distribution_lacks(make_learner):
+    learner = make_learner("c51", fakes.Corridor(1), **NARROW)
+    # A target of one atom's mass diverges by its loss; one that is met, by nothing.
+    batch = batch_of(np.ones(16), discount=0.0)
+    _, td_errors = learner.train_and_judge(batch, SEED)
+    train = tf.function(learner.train_and_judge, autograph=False)
+    assert (td_errors.numpy() > 0).all()
+    for _ in range(300):
+        _, later = train(batch, SEED)
+    assert (later.numpy() < 0.5 * td_errors.numpy()).all()

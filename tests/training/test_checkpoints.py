@@ -26,7 +26,7 @@ from gamebridge.training import checkpoints  # noqa: E402
 class State:
     """A variable and a replay buffer, and their checkpoints in a folder."""
 
-    def __init__(self, folder, keep=3, with_replay=True, size=4):
+    def __init__(self, folder, keep=3, with_replay=True, size=4, saves_replay=True):
         self.folder = folder
         self.weights = tf.Variable(tf.zeros([size]), name="weights")
         self.count = tf.Variable(0, dtype=tf.int64, name="count")
@@ -36,7 +36,11 @@ class State:
                 tf.TensorSpec((3,), tf.float32), tf.TensorSpec((), tf.int64), 2, 20
             )
         self.checkpoints = checkpoints.Checkpoints(
-            folder, {"weights": self.weights, "count": self.count}, self.replay, keep
+            folder,
+            {"weights": self.weights, "count": self.count},
+            self.replay,
+            keep,
+            saves_replay=saves_replay,
         )
 
     def play(self, num_rows=3, slots=(True, True)):
@@ -437,3 +441,43 @@ def test_no_segment_can_run_code(saved):
     manifest_path.write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match="allow_pickle=False"):
         State(folder).checkpoints.restore()
+
+
+def test_without_the_replay_a_checkpoint_is_whole_and_the_replay_begins_empty(tmp_path, caplog):
+    state = State(tmp_path, saves_replay=False)
+    state.save(100)
+    assert not (tmp_path / "replay").exists()
+    again = State(tmp_path, saves_replay=False)
+    again.play()
+    assert again.checkpoints.restore().lost == ()
+    np.testing.assert_array_equal(again.weights, state.weights)
+    assert not again.replay.num_added.any()
+    assert not caplog.records
+
+
+def test_a_replay_that_was_saved_is_restored_by_a_run_that_saves_it_no_more(saved):
+    folder, values = saved
+    again = State(folder, saves_replay=False)
+    again.checkpoints.restore()
+    assert same(again.values(), values[300])
+    again.save(400)
+    assert not State(folder).checkpoints.restore().lost
+
+
+def test_stacks_of_an_older_gamebridge_are_told_and_given_up(tmp_path):
+    spec, action = tf.TensorSpec((3, 3, 4), tf.uint8), tf.TensorSpec((), tf.int64)
+    step = ts.TimeStep(tf.ones([1], tf.int32), tf.ones([1]), tf.ones([1]), tf.ones([1, 3, 3, 4]))
+    step = step._replace(observation=tf.cast(step.observation, tf.uint8))
+
+    def replay_of(counts):
+        replay = replays.Replay(spec, action, 1, 20, counts)
+        count = tf.Variable(0, name="count")
+        return replay, checkpoints.Checkpoints(tmp_path, {"count": count}, replay)
+
+    old, saving = replay_of(None)
+    old.add(step, tf.zeros([1], tf.int64), step)
+    saving.save(10, {})
+    new, restoring = replay_of([4])
+    lost = restoring.restore().lost
+    assert "replay" in lost[-1]
+    assert not new.num_added.any()

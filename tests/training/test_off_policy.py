@@ -9,12 +9,13 @@ from gamebridge import errors
 from gamebridge.contract import FIRST, LAST
 from gamebridge.testing import fakes
 from gamebridge.tf import start
+from gamebridge.wrappers import stacking
 
 start.load()
 
 import tensorflow as tf  # noqa: E402, TID253
 
-from gamebridge.tf import environment  # noqa: E402
+from gamebridge.tf import environment, prioritized  # noqa: E402
 from gamebridge.training import learners, off_policy, session  # noqa: E402
 
 
@@ -201,3 +202,50 @@ def test_a_loss_that_tf_agents_found_not_to_be_finite_does_too():
 def test_a_replay_that_would_not_fit_is_refused_before_anything_is_played():
     with pytest.raises(errors.ConfigError, match=r"Set agent.replay_capacity to"):
         driver_of(fakes.Corridor(2), capacity=10**12)
+
+
+def test_a_replay_can_be_given_in_bytes():
+    driver, _ = driver_of(fakes.Corridor(2), capacity="20kB")
+    assert 18_000 < driver.replay.num_bytes <= 20_000
+    assert driver.replay.capacity == 622
+    driver.advance(30)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("100 B", r"agent.replay_capacity is 100 B: that is no room for two steps of \d+ bytes for "
+         r"each of 2 slots\. Give it \d+ B or more\.$"),
+        ("1kB", r"agent.replay_capacity is 1kB, which is room for \d+ steps: training begins with "
+         r"more than 100\. Raise agent.replay_capacity\.$"),
+    ],
+)  # fmt: skip
+def test_a_replay_in_bytes_that_is_too_small_is_refused(size, message):
+    with pytest.raises(errors.ConfigError, match=message):
+        driver_of(fakes.Corridor(2), capacity=size, warm_up_steps=100)
+
+
+def test_of_a_game_that_stacks_frames_single_ones_are_stored():
+    whole, _ = driver_of(fakes.Catch(2, size=24))
+    stacked, _ = driver_of(stacking.FrameStack(fakes.Catch(2, size=24), 4))
+    assert stacked.replay.num_bytes < 1.1 * whole.replay.num_bytes
+    stacked.advance(30)
+
+
+def test_a_replay_that_was_not_restored_fills_up_before_training_goes_on():
+    driver, learner = driver_of(fakes.Corridor(2, length=400), warm_up_steps=20, train_interval=1)
+    driver.advance(20)
+    driver.end_episodes()
+    driver.replay.clear()
+    driver.restart()
+    learner.trained_at.clear()
+    driver.advance(9)
+    assert not learner.trained_at
+    driver.advance(2)
+    assert learner.trained_at
+
+
+def test_a_learner_that_asks_for_priorities_and_tells_no_errors_is_to_blame():
+    driver, _ = driver_of(fakes.Corridor(2), priorities=prioritized.Priorities(0.6, 0.4, 100))
+    with pytest.raises(errors.PluginError, match=r"Counting asks for a prioritised replay buffer"):
+        driver.advance(20)

@@ -6,6 +6,7 @@ import toy_games
 
 from gamebridge import errors
 from gamebridge.contract import FIRST, LAST, specs
+from gamebridge.workers import values
 from gamebridge.wrappers import stacking
 
 
@@ -78,3 +79,19 @@ def test_a_game_without_frames_is_refused():
     vectors = toy_games.Scripted([toy_games.START])
     with pytest.raises(errors.ConfigError, match=r"^game has no frame .*, only '' float32 \[\]\."):
         stacking.FrameStack(vectors, 2)
+
+
+@pytest.mark.parametrize(("channels", "num_frames"), [(1, 4), (3, 4), (1, 8)])
+def test_a_stack_says_how_many_frames_it_is_of_in_other_processes_too(channels, num_frames):
+    game = stacking.FrameStack(toy_games.ToyGame(1, (6, 5, channels)), num_frames)
+    (spec,) = game.observation_spec()["eyes"]
+    assert spec.num_stacked == num_frames
+    assert values.unpack_spec(values.pack_spec(spec)).num_stacked == num_frames
+
+
+@pytest.mark.parametrize("wrong", [{"num_stacked": 0}, {"num_stacked": 3}])
+def test_channels_that_are_no_stack_are_refused(wrong):
+    with pytest.raises(
+        ValueError, match=r"is a stack of \d in frame uint8 \[6, 5, 4\]: expected 1"
+    ):
+        specs.frame(6, 5, 4, **wrong)
