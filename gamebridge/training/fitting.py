@@ -51,7 +51,7 @@ def fit(
         )
     _check_values(record, fitted)
     _check_masks(record, fitted)
-    if form not in record.needs.actions:
+    if form not in record.needs.actions or _is_better_joined(record, fitted, form, wrappers):
         fitted, note = _adapted(record, fitted, form, wrappers)
         notes.append(note)
     return fitted, notes
@@ -84,6 +84,24 @@ def _adapted(
         f"{' or '.join(_GIVES[one] for one in gives)}, and the game takes {actions.shown(spec)}"
         f"{_obstacle(gives, is_bounded, num_combinations, wrappers)}. Choose another agent "
         "(`gamebridge agents`)."
+    )
+
+
+def _is_better_joined(
+    record: records.AgentRecord, game: games.Game, form: records.Actions, wrappers: WrapperSettings
+) -> bool:
+    """Whether several choices that the agent could give are to be made as one.
+
+    A value for each combination tells how choices go together, one for each choice alone does
+    not. Agents that also give hybrid actions draw each part by its own chances anyway.
+    """
+    gives = record.needs.actions
+    num_combinations = math.prod(choices.sizes(game.action_spec()))
+    return (
+        form == "branches"
+        and "discrete" in gives
+        and "hybrid" not in gives
+        and num_combinations <= wrappers.max_actions
     )
 
 

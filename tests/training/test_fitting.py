@@ -106,6 +106,13 @@ def test_other_forms_of_action_are_adapted(record, spec, offered, said):
     assert said in notes[-1]
 
 
+def test_several_choices_are_made_as_one_where_their_combinations_are_few():
+    fitted, _ = fitting.fit(BRANCHES, game(TWO))
+    assert fitted.action_spec() == specs.discrete(6)
+    fitted, _ = fitting.fit(BRANCHES, game(TWO), WrapperSettings(max_actions=5))
+    assert fitted.action_spec() == (specs.discrete(2), specs.discrete(3))
+
+
 @pytest.mark.parametrize("spec", [TWO, HYBRID, specs.discrete(2), specs.box((1,), -1.0, 1.0)])
 def test_an_agent_that_gives_every_form_gets_the_games_own(spec):
     fitted, _ = fitting.fit(EVERYTHING, game(spec))
