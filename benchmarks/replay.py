@@ -96,7 +96,9 @@ def _memory(code: str) -> list[int]:
     from tf_agents.replay_buffers import tf_uniform_replay_buffer  # noqa: F401
 
     # All of TensorFlow's threads have been at work once: their stacks are resident, 8 MiB each.
-    tf.zeros([_CAPACITY, 84 * 84 * 4], tf.uint8)
+    # None of it is as large as a buffer, whose memory would be there already.
+    for _ in range(50):
+        tf.zeros([2**22], tf.uint8)
     seen, kept = [_resident()], []
     for capacity in (80, _CAPACITY):
         kept.append(_Filled(code, capacity))
