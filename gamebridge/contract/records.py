@@ -193,9 +193,10 @@ class AgentRecord:
         inside it.
       needs: which games it can play.
       settings: a frozen dataclass, each field with a default.
-      presets: form of the action that the agent gives ("discrete", "continuous", "branches"
-        or "hybrid") or kind of observation ("image" or "vector") -> settings that suit it;
-        those of the observation overrule those of the action.
+      presets: form of the action that the agent gives ("discrete", "continuous", "branches",
+        "hybrid", or "preferences" where its floats stand for choices) or kind of observation
+        ("image" or "vector") -> settings that suit it; those of the observation overrule
+        those of the action.
       num_slots: how many slots it collects with unless told otherwise.
       objection: tells from the specs of a fitted game, observation and action, and its
         settings why it cannot learn it, "" where it can: what its `make` would refuse, for

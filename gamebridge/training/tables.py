@@ -103,10 +103,10 @@ def presets(
     """
     leaves = specs.leaves(game.observation_spec())
     kind = "image" if any(leaf.kind == "frame" for leaf in leaves) else "vector"
-    form = actions.form(game.action_spec())
+    form = "preferences" if game.preferences else actions.form(game.action_spec())
     chosen: dict[str, Any] = {}
     for owner, preset in (
-        (f"{agent_record.id} for {form} actions", agent_record.presets.get(form or "")),
+        (f"{agent_record.id} for actions of form '{form}'", agent_record.presets.get(form or "")),
         (f"{agent_record.id} for {kind} observations", agent_record.presets.get(kind)),
         (f"{agent_record.id} for {game_record.id}", game_record.presets.get(agent_record.id)),
     ):

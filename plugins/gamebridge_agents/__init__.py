@@ -71,7 +71,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         make=_maker("td3", "TD3Learner"),
         needs=AgentNeeds(("continuous",)),
         settings=continuous_settings.TD3Settings,
-        presets=continuous_settings.CONTINUOUS_PRESETS,
+        presets=continuous_settings.DDPG_PRESETS,
         num_slots=4,
         objection=objections.to_squashing,
     )
@@ -81,7 +81,7 @@ def gamebridge_agents() -> Iterator[AgentRecord]:
         make=_maker("ddpg", "DDPGLearner"),
         needs=AgentNeeds(("continuous",)),
         settings=continuous_settings.DDPGSettings,
-        presets=continuous_settings.CONTINUOUS_PRESETS,
+        presets=continuous_settings.DDPG_PRESETS,
         num_slots=4,
         objection=objections.to_squashing,
     )

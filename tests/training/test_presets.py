@@ -7,6 +7,7 @@ import pytest
 from gamebridge.contract import AgentRecord, GameRecord
 from gamebridge.testing import fakes
 from gamebridge.training import tables
+from gamebridge.wrappers import preferences
 
 AGENT = AgentRecord(
     "one",
@@ -15,6 +16,7 @@ AGENT = AgentRecord(
     presets={
         "discrete": {"gamma": 0.1, "units": (1,)},
         "continuous": {"gamma": 0.2},
+        "preferences": {"gamma": 0.25},
         "image": {"gamma": 0.3},
     },
 )
@@ -29,15 +31,20 @@ def presets_for(game, **more):
 @pytest.mark.parametrize(
     ("game", "chosen", "told"),
     [
-        (fakes.Corridor(), {"gamma": 0.1, "units": (1,)}, ["discrete actions"]),
-        (fakes.Target(), {"gamma": 0.2}, ["continuous actions"]),
+        (fakes.Corridor(), {"gamma": 0.1, "units": (1,)}, ["actions of form 'discrete'"]),
+        (fakes.Target(), {"gamma": 0.2}, ["actions of form 'continuous'"]),
+        (
+            preferences.Preferences(fakes.Corridor()),
+            {"gamma": 0.25},
+            ["actions of form 'preferences'"],
+        ),
         (
             fakes.Catch(size=12),
             {"gamma": 0.3, "units": (1,)},
-            ["discrete actions", "image observations"],
+            ["actions of form 'discrete'", "image observations"],
         ),
     ],
-    ids=["discrete", "continuous", "discrete image"],
+    ids=["discrete", "continuous", "preferences", "discrete image"],
 )
 def test_what_is_seen_overrules_what_is_given(game, chosen, told):
     found, said = presets_for(game)
@@ -49,6 +56,6 @@ def test_the_games_own_preset_overrules_both_and_all_are_told():
     found, said = presets_for(fakes.Corridor(), presets={"one": {"gamma": 0.5}})
     assert found == {"gamma": 0.5, "units": (1,)}
     assert said == [
-        "Preset one for discrete actions: gamma=0.1, units=(1,)",
+        "Preset one for actions of form 'discrete': gamma=0.1, units=(1,)",
         "Preset one for toys/one: gamma=0.5",
     ]
