@@ -29,8 +29,11 @@ demo: $(READY)
 	$(BIN)/gamebridge train racing/oval --agent ppo --steps 1500000 --run runs/demo
 	$(BIN)/gamebridge evaluate runs/demo --episodes 10 --record-episodes 2
 
+# Three at once: many tests wait for processes. A file stays together, as its fixtures do.
+PYTEST := -m pytest -n 3 --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 check: format lint types test
 
@@ -41,7 +44,7 @@ check-wheel: $(READY)
 	$(PYTHON) -m venv build/wheel/venv
 	build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(echo build/wheel/*.whl)[dev]"
 	cp -r tests examples pyproject.toml README.md Makefile build/wheel/
-	cd build/wheel && venv/bin/python -m pytest
+	cd build/wheel && venv/bin/python $(PYTEST)
 	cd build/wheel && venv/bin/mypy
 
 format: $(READY)

@@ -282,6 +282,7 @@ def test_a_default_that_was_overruled_stays_so_when_resumed(tmp_path):
             errors.ConfigError,
             "keep_checkpoints is 0",
         ),
+        (("toys/catch", "q-learning"), errors.FitError, "q-learning cannot see frames"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(tmp_path, monkeypatch, arguments, error, message):
@@ -292,6 +293,8 @@ def test_what_cannot_be_trained_is_refused(tmp_path, monkeypatch, arguments, err
 
 def test_a_run_that_was_refused_leaves_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.FitError):
+        gamebridge.train("toys/catch", "q-learning", 9)
     settings = {"agent": {"replay_capacity": 10**12}}
     with pytest.raises(errors.ConfigError, match=r"Set agent.replay_capacity to"):
         gamebridge.train("toys/corridor", "dqn", 9, settings=settings)

@@ -184,7 +184,7 @@ def test_the_table_is_for_people(capfd, toy_plugins):
         (["gym/NoSuch-v0"], 2, "NoSuch-v0"),
         (["toys/corridr"], 2, "Did you mean 'toys/corridor'"),
         (["toys/corridor", "--agent", "pop"], 2, "Did you mean 'ppo'?"),
-        (["toys/target", "--agent", "dqn"], 4, "dqn cannot play toys/target"),
+        (["toys/catch", "--agent", "q-learning"], 4, "q-learning cannot see frames"),
         (["toys/corridor", "--set", "game.lenght=3"], 2, "lenght"),
         (["toys/corridor", "--set", "game.break_at=9"], 4, "step 9: oops"),
         (["toys/corridor", "--set", "workers.count=0", "--game-python", "/bin/x"], 2, "count is 0"),

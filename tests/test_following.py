@@ -76,8 +76,12 @@ def evaluator_of(pid):
 
 
 def is_running(pid):
+    process = pathlib.Path(f"/proc/{pid}")
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        # While threads are left the first of them may be a zombie, which nobody can wait for yet.
+        num_threads = len(list((process / "task").iterdir()))
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or num_threads > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -127,7 +127,7 @@ BROKEN = {
     ),
     "nothing-to-list-it-by": (
         HEAD + "    @hookimpl\n    def gamebridge_games():\n        yield GameFamily(None, 'x')",
-        ["yielded GameFamily(pattern=None, summary='x'): expected text"],
+        ["yielded GameFamily(pattern=None, summary='x', examples=()): expected text"],
     ),
     "a-record-that-refuses": (
         HEAD + "    @hookimpl\n    def gamebridge_games():\n        yield GameRecord('x', '', 1)",
