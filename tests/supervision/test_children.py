@@ -9,9 +9,9 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 
+import leftovers
 import pytest
 
 from gamebridge.supervision import children, launching, logs
@@ -40,24 +40,9 @@ def start(log):
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     launching.launch(lambda: None)  # its thread is the interpreter's
-    before = left_over()
+    before = leftovers.there_is()
     yield
-    wait_until(lambda: left_over() == before)
-
-
-def left_over():
-    return (
-        sorted(thread.name for thread in threading.enumerate()),
-        len(list(pathlib.Path("/proc/self/fd").iterdir())),
-        {pid for task in pathlib.Path("/proc/self/task").iterdir() for pid in children_of(task)},
-    )
-
-
-def children_of(task):
-    try:
-        return (task / "children").read_text().split()
-    except FileNotFoundError:  # a thread that has just ended
-        return []
+    wait_until(lambda: not leftovers.there_is() - before)
 
 
 def is_there(pid):

@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from concurrent import futures
 
+import leftovers
 import numpy as np
 import pools
 import pytest
@@ -21,24 +21,14 @@ from gamebridge.testing import numbered
 GRACE_S = pools.QUICK["close_timeout_s"] + 2.0
 
 
-def left_over():
-    """What a pool could leave: children, threads, open files, names in shared memory."""
-    gc.collect()
-    return (
-        sorted(pools.children()),
-        {thread.name for thread in threading.enumerate()},
-        len(list(pathlib.Path("/proc/self/fd").iterdir())),
-        sorted(os.listdir("/dev/shm")),
-    )
-
-
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     # The thread that starts processes is the interpreter's, not the pool's.
     launching.launch(gc.collect)
-    before = left_over()
+    before, names = leftovers.there_is(), set(os.listdir("/dev/shm"))
     yield
-    assert left_over() == before
+    assert not leftovers.there_is() - before
+    assert set(os.listdir("/dev/shm")) <= names
 
 
 def test_forty_pools_leave_nothing():

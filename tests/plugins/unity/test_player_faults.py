@@ -19,9 +19,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
 import time
 
+import leftovers
 import numpy as np
 import pytest
 import unity_games as games
@@ -34,16 +34,6 @@ from gamebridge_unity import launcher
 
 # What is promised beside the limits that are set.
 SEEN_S = 2.0
-
-
-def left_over():
-    """What a game could leave: children, threads, open files."""
-    gc.collect()
-    return (
-        games.children(),
-        {thread.name for thread in threading.enumerate()},
-        len(list(pathlib.Path("/proc/self/fd").iterdir())),
-    )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -63,12 +53,12 @@ def nothing_is_left(libraries, monkeypatch, tmp_path):
     # Logs of players that were lost are kept.
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     launching.launch(gc.collect)
-    before = left_over()
+    before = leftovers.there_is()
     yield
     until_s = time.monotonic() + 2
-    while left_over() != before and time.monotonic() < until_s:
+    while leftovers.there_is() - before and time.monotonic() < until_s:
         time.sleep(0.05)  # grpc closes what it closed
-    assert left_over() == before
+    assert not leftovers.there_is() - before
 
 
 @pytest.fixture
@@ -615,7 +605,9 @@ def test_forty_kills_leave_nothing(no_backoff, caplog):
             os.kill(game.pids[0], signal.SIGKILL)
             games.play_until(game, lambda now, count=number: game.num_restarts == count + 1)
             games.play_until(game, lambda now: now.valid.all())
-            counts.append((len(games.children()), *map(len, left_over()[1:2]), left_over()[2]))
+            there_is = leftovers.there_is()
+            num_threads = sum(name.startswith("thread") for name in there_is.elements())
+            counts.append((len(games.children()), num_threads, there_is["file"]))
         # A thread of grpc's comes and goes.
         assert np.ptp(counts[1:], axis=0).max() <= 1, counts
         assert game.num_restarts == 40

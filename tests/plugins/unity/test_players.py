@@ -5,9 +5,9 @@ import pathlib
 import shutil
 import signal
 import sys
-import threading
 import time
 
+import leftovers
 import pytest
 
 from gamebridge import errors
@@ -54,14 +54,9 @@ def start(tmp_path):
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     launching.launch(lambda: None)
-    before = left_over()
+    before = leftovers.there_is()
     yield
-    wait_until(lambda: left_over() == before)
-
-
-def left_over():
-    names = sorted(thread.name for thread in threading.enumerate())
-    return names, len(list(pathlib.Path("/proc/self/fd").iterdir()))
+    wait_until(lambda: not leftovers.there_is() - before)
 
 
 def wait_until(condition, timeout_s=5.0):
