@@ -29,8 +29,8 @@ demo: $(READY)
 	$(BIN)/gamebridge train racing/oval --agent ppo --steps 1500000 --run runs/demo
 	$(BIN)/gamebridge evaluate runs/demo --episodes 10 --record-episodes 2
 
-# Three at once: many tests wait for processes. A file stays together, as its fixtures do.
-PYTEST := -m pytest -n 3 --dist loadfile
+# Two at once: many tests wait for processes. A file stays together, as its fixtures do.
+PYTEST := -m pytest -n 2 --dist loadfile
 
 test: $(READY)
 	$(BIN)/python $(PYTEST)
