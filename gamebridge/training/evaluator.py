@@ -21,7 +21,6 @@ from gamebridge.supervision.settings import SupervisionSettings
 
 _LOG = logging.getLogger(__name__)
 
-_PAUSE_S = 0.05
 # It plays a few slots on the processor: more threads would only take turns, and what a trainer
 # left free on a graphics card is not for it.
 _ENVIRONMENT = {

@@ -7,6 +7,7 @@ masks are offered in the form of the action.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable
 from typing import Any
 
@@ -65,13 +66,13 @@ class _Masked(actions.Adaptor):
         observation = {**time_step.observation, _MASK: self._mask}
         return time_step._replace(observation=observation)
 
+    @abc.abstractmethod
     def _offered_masks(self) -> tuple[specs.Spec, Any]:
         """Returns the spec of the masks, and arrays for them."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _write_masks(self, masks: list[Array]) -> None:
         """Writes what the game's masks, each [B, n], come to."""
-        raise NotImplementedError
 
 
 class Binned(_Masked):

@@ -29,7 +29,7 @@ from gamebridge.contract import AgentRequest, seeding
 from gamebridge.tf import optimizers
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
-from gamebridge_agents import continuous_networks, objections
+from gamebridge_agents import continuous_networks, objections, replaying
 
 _MID = int(ts.StepType.MID)
 
@@ -51,7 +51,7 @@ class ActorCriticLearner(learners.OffPolicyLearner):
         self._num_slots = request.num_slots
         self._action_spec = request.action_spec
         self._low, self._high = _bounds(request.action_spec)
-        self.replay_use = replay_use(settings)
+        self.replay_use = replaying.replay_use(settings)
         self._train_step = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def act(self, time_step: ts.TimeStep, num_steps: tf.Tensor, seed: tf.Tensor) -> Any:
@@ -129,18 +129,6 @@ class ActorCriticLearner(learners.OffPolicyLearner):
             ts.TimeStep(steps, batch.reward, batch.discount, batch.next_observation),
         )
         return self._agent.train(experience, batch.weight)
-
-
-def replay_use(settings: Any) -> learners.ReplayUse:
-    """Returns how settings say that the replay buffer is used."""
-    return learners.ReplayUse(
-        capacity=settings.replay_capacity,
-        batch_size=settings.batch_size,
-        num_steps=settings.num_steps,
-        gamma=settings.gamma,
-        warm_up_steps=settings.warm_up_steps,
-        train_interval=settings.train_interval,
-    )
 
 
 def network_settings(request: AgentRequest, index: int) -> dict[str, Any]:

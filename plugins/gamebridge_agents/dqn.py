@@ -15,7 +15,7 @@ from gamebridge.contract import AgentRequest
 from gamebridge.tf import masks, networks, optimizers, prioritized
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
-from gamebridge_agents import branching, exploration
+from gamebridge_agents import branching, exploration, replaying
 
 _MID, _LAST = int(ts.StepType.MID), int(ts.StepType.LAST)
 
@@ -34,19 +34,12 @@ class DQNLearner(learners.OffPolicyLearner):
         self._settings = settings
         self._num_slots = request.num_slots
         self._action_spec = request.action_spec
-        self.replay_use = learners.ReplayUse(
-            capacity=settings.replay_capacity,
-            batch_size=settings.batch_size,
-            num_steps=settings.num_steps,
-            gamma=settings.gamma,
-            warm_up_steps=settings.warm_up_steps,
-            train_interval=settings.train_interval,
-            priorities=prioritized.Priorities(
+        priorities = None
+        if settings.replay == "prioritized":
+            priorities = prioritized.Priorities(
                 settings.priority_alpha, settings.priority_beta, settings.priority_beta_steps
             )
-            if settings.replay == "prioritized"
-            else None,
-        )
+        self.replay_use = replaying.replay_use(settings, priorities=priorities)
         seen_spec, _ = masks.split(observation_spec)
         self._network = self._make_network(request, seen_spec)
         self._optimizer = optimizers.adam(settings.learning_rate)

@@ -1,4 +1,4 @@
-"""Exploration by schedule: how the agents that learn values draw their actions."""
+"""How agents draw their actions: by schedule where they learn values, or from distributions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ def linear(num_steps: tf.Tensor, start: float, end: float, steps: int) -> tf.Ten
     """Returns what has gone linearly from `start` to `end` after `steps` steps, and then stays."""
     share = tf.minimum(tf.cast(num_steps, tf.float32) / max(steps, 1), 1.0)
     return start + share * (end - start)
+
+
+def sample(distribution: Any, seed: tf.Tensor) -> Any:
+    """Draws from each distribution of a nest; `seed` is int32 [2], a stateless seed."""
+    parts = tf.nest.flatten(distribution)
+    seeds = [seed] if len(parts) == 1 else tf.unstack(tf.random.split(seed, len(parts)))
+    drawn = [part.sample(seed=one) for part, one in zip(parts, seeds, strict=True)]
+    return tf.nest.pack_sequence_as(distribution, drawn)
 
 
 def any_integer(

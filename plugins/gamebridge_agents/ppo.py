@@ -20,6 +20,7 @@ from tf_agents.utils import common  # noqa: TID253
 from gamebridge.contract import AgentRequest
 from gamebridge.tf import networks, normalizers, optimizers, recurrent
 from gamebridge.training import learners
+from gamebridge_agents import exploration
 
 _LAST = int(ts.StepType.LAST)
 
@@ -105,13 +106,7 @@ class PPOLearner(learners.OnPolicyLearner):
     def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
         """Samples from the policy; the info is the distribution's parameters."""
         step = self._collect_policy.distribution(time_step)
-        return self._sample(step.action, seed), step.info
-
-    def _sample(self, distribution: Any, seed: tf.Tensor) -> Any:
-        parts = tf.nest.flatten(distribution)
-        seeds = [seed] if len(parts) == 1 else tf.unstack(tf.random.split(seed, len(parts)))
-        drawn = [part.sample(seed=one) for part, one in zip(parts, seeds, strict=True)]
-        return tf.nest.pack_sequence_as(self._action_spec, drawn)
+        return exploration.sample(step.action, seed), step.info
 
     def train(self, rollout: learners.Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Some epochs of minibatches over one rollout."""
@@ -212,11 +207,7 @@ class PPOLearner(learners.OnPolicyLearner):
     ) -> dict[str, tf.Tensor]:
         used = tf.cast(is_used, tf.float32)
         num_used = tf.maximum(tf.reduce_sum(used), 1.0)
-        mean = tf.reduce_sum(advantage * used) / num_used
-        variance = tf.reduce_sum(tf.square(advantage - mean) * used) / num_used
-        normalized = (advantage - mean) * tf.math.rsqrt(variance + 1e-8)
-        # The loss divides by the batch: so that skipped rows do not make it smaller.
-        weights = used * (tf.cast(tf.size(used), tf.float32) / num_used)
+        normalized, weights = normalized_and_weights(advantage, used)
         old = ppo_utils.distribution_from_spec(
             self._agent._action_distribution_spec, dist_params, legacy_distribution_network=False
         )
@@ -278,6 +269,24 @@ class PPOLearner(learners.OnPolicyLearner):
     def _actor_state(self, state: Any) -> Any:
         """Returns the policy state of the collect policy."""
         return ()
+
+
+def normalized_and_weights(advantage: tf.Tensor, used: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Brings the advantages that are used to mean 0 and variance 1; all are float32 [N, ...].
+
+    Args:
+      advantage: any.
+      used: 1 where a row is learned from, else 0.
+
+    Returns:
+      The advantages, and weights for losses that divide by all rows: so that those which are
+      skipped do not make them smaller.
+    """
+    count = tf.maximum(tf.reduce_sum(used), 1.0)
+    mean = tf.reduce_sum(advantage * used) / count
+    variance = tf.reduce_sum(tf.square(advantage - mean) * used) / count
+    normalized = (advantage - mean) * tf.math.rsqrt(variance + 1e-8)
+    return normalized, used * (tf.cast(tf.size(used), tf.float32) / count)
 
 
 def advantages_and_returns(

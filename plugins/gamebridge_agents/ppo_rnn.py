@@ -19,7 +19,7 @@ from tf_agents.utils import common  # noqa: TID253
 from gamebridge.contract import AgentRequest
 from gamebridge.tf import recurrent
 from gamebridge.training import learners
-from gamebridge_agents import ppo
+from gamebridge_agents import exploration, ppo
 
 _ACTOR, _CRITIC = "actor_network_state", "value_network_state"
 
@@ -49,7 +49,7 @@ class PPORNNLearner(ppo.PPOLearner):
             time_step.observation, time_step.step_type, state[_CRITIC]
         )
         info = {**step.info, "state": state}
-        return self._sample(step.action, seed), info, {**step.state, _CRITIC: critic}
+        return exploration.sample(step.action, seed), info, {**step.state, _CRITIC: critic}
 
     def _memory_settings(self) -> recurrent.MemorySettings:
         return recurrent.MemorySettings(self._settings.cell, self._settings.memory_units)

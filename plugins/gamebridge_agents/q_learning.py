@@ -15,7 +15,7 @@ from gamebridge.contract import AgentRequest
 from gamebridge.tf import masks
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
-from gamebridge_agents import exploration, tiles
+from gamebridge_agents import exploration, replaying, tiles
 
 
 class QLearner(learners.OffPolicyLearner):
@@ -33,14 +33,7 @@ class QLearner(learners.OffPolicyLearner):
         self._settings = settings
         self._num_slots = request.num_slots
         self._action_spec = request.action_spec
-        self.replay_use = learners.ReplayUse(
-            capacity=settings.replay_capacity,
-            batch_size=settings.batch_size,
-            num_steps=settings.num_steps,
-            gamma=settings.gamma,
-            warm_up_steps=settings.warm_up_steps,
-            train_interval=settings.train_interval,
-        )
+        self.replay_use = replaying.replay_use(settings)
         observation_spec = request.time_step_spec.observation
         seen_spec, _ = masks.split(observation_spec)
         self._network = tiles.TileNetwork(

@@ -20,7 +20,7 @@ from tf_agents.utils import common  # noqa: TID253
 from gamebridge.contract import AgentRequest
 from gamebridge.tf import networks, optimizers
 from gamebridge.training import learners
-from gamebridge_agents import actor_critic, ppo
+from gamebridge_agents import actor_critic, exploration, ppo
 
 _LAST = int(ts.StepType.LAST)
 
@@ -76,7 +76,7 @@ class ReinforceLearner(learners.OnPolicyLearner):
     def act(self, time_step: ts.TimeStep, seed: tf.Tensor) -> tuple[Any, Any]:
         """Samples from the policy."""
         distribution = self._agent.collect_policy.distribution(time_step).action
-        return sample(distribution, seed), ()
+        return exploration.sample(distribution, seed), ()
 
     def train(self, rollout: learners.Rollout, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """One step of the policy over one rollout, then some of the baseline."""
@@ -126,11 +126,7 @@ class ReinforceLearner(learners.OnPolicyLearner):
         used: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         count = tf.maximum(tf.reduce_sum(used), 1.0)
-        mean = tf.reduce_sum(advantage * used) / count
-        variance = tf.reduce_sum(tf.square(advantage - mean) * used) / count
-        normalized = (advantage - mean) * tf.math.rsqrt(variance + 1e-8)
-        # The bonus divides by all rows: so that skipped ones do not make it smaller.
-        weights = used * (tf.cast(tf.size(used), tf.float32) / count)
+        normalized, weights = ppo.normalized_and_weights(advantage, used)
         time_steps = ts.TimeStep(
             step_type, tf.zeros_like(advantage), tf.ones_like(advantage), observation
         )
@@ -184,14 +180,6 @@ def ends_later(step_type: tf.Tensor) -> tf.Tensor:
     """Returns of each step whether its episode's end is in the rollout: [T + 1, B] to [T, B]."""
     is_end = tf.cast(step_type[1:] == _LAST, tf.int32)
     return tf.cumsum(is_end, 0, reverse=True) > 0
-
-
-def sample(distribution: Any, seed: tf.Tensor) -> Any:
-    """Draws from each distribution of a nest; `seed` is int32 [2], a stateless seed."""
-    parts = tf.nest.flatten(distribution)
-    seeds = tf.unstack(tf.random.split(seed, len(parts)))
-    drawn = [part.sample(seed=each) for part, each in zip(parts, seeds, strict=True)]
-    return tf.nest.pack_sequence_as(distribution, drawn)
 
 
 def _in_one_row(part: tf.Tensor) -> tf.Tensor:

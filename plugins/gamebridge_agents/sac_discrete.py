@@ -20,7 +20,7 @@ from gamebridge.contract import AgentRequest
 from gamebridge.tf import masks, networks, optimizers
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
-from gamebridge_agents import actor_critic
+from gamebridge_agents import actor_critic, replaying
 
 
 class SACDiscreteLearner(learners.OffPolicyLearner):
@@ -35,7 +35,7 @@ class SACDiscreteLearner(learners.OffPolicyLearner):
         self._num_slots = request.num_slots
         self._action_spec = request.action_spec
         self._num_actions = int(request.action_spec.maximum) + 1
-        self.replay_use = actor_critic.replay_use(settings)
+        self.replay_use = replaying.replay_use(settings)
         specs = request.time_step_spec.observation, request.action_spec
         self._actor = networks.ActorNetwork(*specs, **actor_critic.network_settings(request, 0))
         self._critics, self._targets = (

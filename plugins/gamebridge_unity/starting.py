@@ -7,7 +7,6 @@ behaviour that learns, or with the reason why it never will.
 from __future__ import annotations
 
 import dataclasses
-import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,8 +16,6 @@ from gamebridge_unity import batches as unity_batches
 from gamebridge_unity import behaviors as unity_behaviors
 from gamebridge_unity import client as clients
 from gamebridge_unity import diagnosis, encoding, others, players
-
-_LOG = logging.getLogger(__name__)
 
 
 class Cancelled(Exception):
