@@ -14,11 +14,12 @@ from gamebridge.tf import start
 start.load()
 
 import tensorflow as tf  # noqa: E402, TID253
+import tensorflow_probability as tfp  # noqa: E402
 from tf_agents.utils import common, value_ops  # noqa: E402, TID253
 
 from gamebridge.tf import environment  # noqa: E402
 from gamebridge.training import learners, on_policy  # noqa: E402
-from gamebridge_agents import ppo  # noqa: E402
+from gamebridge_agents import exploration, ppo  # noqa: E402
 
 SMALL = {"rollout_length": 16, "num_epochs": 2, "minibatch_size": 16, "units": (16,)}
 
@@ -436,3 +437,11 @@ def test_settings_that_cannot_work_are_refused(make_learner, setting, value, mes
     with pytest.raises(ValueError) as caught:
         make_learner("ppo", fakes.Corridor(1), **{setting: value})
     assert str(caught.value) == message
+
+
+def test_the_parts_of_an_action_are_drawn_each_for_itself():
+    even = tfp.distributions.Categorical(logits=tf.zeros([2_000, 2]))
+    one, other = exploration.sample((even, even), tf.constant([1, 2]))
+    assert 0.45 < np.mean(one.numpy() == other.numpy()) < 0.55
+    again, _ = exploration.sample((even, even), tf.constant([1, 2]))
+    np.testing.assert_array_equal(one, again)
