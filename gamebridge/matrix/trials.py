@@ -116,7 +116,8 @@ def _train_and_play(
     game: str, agent: records.AgentRecord, steps: int, folder: pathlib.Path, notes: list[str]
 ) -> str:
     """Returns what is wrong, or ""; adds what joined the two to `notes`."""
-    record = opening.discover().find_game(game)
+    found = opening.discover()
+    record = found.find_game(game)
     own = opening.num_slots_of(record, {})
     presets = {**agent.presets.get("image", {}), **record.presets.get(agent.id, {})}
     lessons = {}
@@ -144,14 +145,7 @@ def _train_and_play(
     from gamebridge.training import fitting, sittings, tables
 
     plan = run.plan()
-    made = api.make_game(
-        game,
-        plan.run.num_slots,
-        seed=0,
-        workers=None if record.python else 0,
-        wrappers=plan.wrappers,
-        **plan.game,
-    )
+    made = opening.open_again(found, plan, 1)
     with contextlib.closing(made):
         fitted, said = fitting.fit(agent, made, tables.planned_wrappers(plan))
         notes += said
