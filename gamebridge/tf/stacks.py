@@ -52,7 +52,11 @@ class Stacks:
         Args:
           index: int64 [num_stacked, N], the rows of `frames`, the oldest first.
         """
-        return tf.reshape(self._join(index), [index.shape[1], *self._shape])
+        joined = self._join(index)
+        # Outside of XLA words are bytes as they lie; inside they would be taken apart.
+        if joined.dtype != tf.uint8:
+            joined = tf.bitcast(joined, tf.uint8)
+        return tf.reshape(joined, [index.shape[1], *self._shape])
 
     def _join_words(self, index: tf.Tensor) -> tf.Tensor:
         kind = _WORDS[self.num_stacked]
@@ -64,7 +68,7 @@ class Stacks:
             # is built for.
             shifted = tf.bitwise.left_shift(frame, tf.constant(8 * place, kind))
             joined = tf.bitwise.bitwise_or(joined, shifted)
-        return tf.bitcast(joined, tf.uint8)
+        return joined
 
     def _transpose(self, index: tf.Tensor) -> tf.Tensor:
         return tf.transpose(tf.gather(self._frames, index), [1, 2, 3, 0, 4])

@@ -140,6 +140,10 @@ _LANDER = {
     }
 }
 
+# Many small rewards for swinging up, all of them negative: a near horizon, and the rate, gamma
+# and the steps between two trainings of RL Zoo's tuned settings, kept for 8 games.
+_PENDULUM = {"ppo": {"rollout_length": 256, "minibatch_size": 64, "gamma": 0.9}}
+
 _BOX2D = "needs the extra: pip install 'gamebridge[box2d]'"
 _ATARI = "needs the extra: pip install 'gamebridge[atari]'"
 _KNOWN = {
@@ -149,7 +153,9 @@ _KNOWN = {
         _record("MountainCar-v0", "Swing a weak car up a hill; discrete, sparse reward."),
         _record("MountainCarContinuous-v0", "Swing a weak car up a hill; continuous."),
         _record("Acrobot-v1", "Swing a two-link arm above a line; discrete."),
-        _record("Pendulum-v1", "Swing a pendulum up and hold it; continuous."),
+        _record(
+            "Pendulum-v1", "Swing a pendulum up and hold it; continuous.", presets=_PENDULUM
+        ),
         _record("LunarLander-v3", f"Land between two flags; discrete; {_BOX2D}.", _GUARD, _LANDER),
         _record(
             "LunarLanderContinuous-v3",
