@@ -153,9 +153,7 @@ _KNOWN = {
         _record("MountainCar-v0", "Swing a weak car up a hill; discrete, sparse reward."),
         _record("MountainCarContinuous-v0", "Swing a weak car up a hill; continuous."),
         _record("Acrobot-v1", "Swing a two-link arm above a line; discrete."),
-        _record(
-            "Pendulum-v1", "Swing a pendulum up and hold it; continuous.", presets=_PENDULUM
-        ),
+        _record("Pendulum-v1", "Swing a pendulum up and hold it; continuous.", presets=_PENDULUM),
         _record("LunarLander-v3", f"Land between two flags; discrete; {_BOX2D}.", _GUARD, _LANDER),
         _record(
             "LunarLanderContinuous-v3",
