@@ -82,7 +82,7 @@ class MaskedCategoricalDqnAgent(categorical_dqn_agent.CategoricalDqnAgent):
 
     def _loss(
         self,
-        experience: trajectory.Trajectory,
+        experience: trajectory.Transition,
         td_errors_loss_fn: Any = None,
         gamma: Any = 1.0,
         reward_scale_factor: Any = 1.0,
@@ -91,7 +91,7 @@ class MaskedCategoricalDqnAgent(categorical_dqn_agent.CategoricalDqnAgent):
     ) -> tf_agent.LossInfo:
         """Cross entropy to the projected target (Bellemare et al., 2017, algorithm 1)."""
         del td_errors_loss_fn
-        now, policy_step, then = trajectory.experience_to_transitions(experience, True)
+        now, policy_step, then = experience
         seen, _ = masks.split(now.observation)
         logits, _ = self._q_network(seen, step_type=now.step_type, training=training)
         chosen = tf.gather(logits, tf.cast(policy_step.action, tf.int32), batch_dims=1)

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf  # noqa: TID253
 from tf_agents.agents import tf_agent  # noqa: TID253
 from tf_agents.agents.dqn import dqn_agent  # noqa: TID253
+from tf_agents.trajectories import policy_step, trajectory  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
-from tf_agents.trajectories import trajectory  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
 from gamebridge.contract import AgentRequest
@@ -109,25 +109,18 @@ class DQNLearner(learners.OffPolicyLearner):
         """Returns how wrong each row was, float32 [N]."""
         return info.extra.td_error
 
-    def _experience(self, batch: replays.Transition) -> trajectory.Trajectory:
-        # As a one-step trajectory: the agent multiplies by gamma once, the rest of the
-        # n-step discount is in `discount`. A row without weight is passed as LAST, which
-        # the agent's loss masks.
+    def _experience(self, batch: replays.Transition) -> Any:
+        # The agent multiplies by gamma once; the rest of the n-step discount is in `discount`.
+        # A row without weight is passed as LAST, which the agent's loss masks.
         count = self._settings.batch_size
         first = tf.where(batch.weight > 0, _MID, _LAST)
-        mid = tf.fill([count], _MID)
-
-        def pair(now: tf.Tensor, then: tf.Tensor) -> tf.Tensor:
-            return tf.stack([now, then], 1)
-
-        return trajectory.Trajectory(
-            step_type=pair(first, mid),
-            observation=tf.nest.map_structure(pair, batch.observation, batch.next_observation),
-            action=tf.nest.map_structure(lambda leaf: pair(leaf, leaf), batch.action),
-            policy_info=(),
-            next_step_type=pair(mid, mid),
-            reward=pair(batch.reward, tf.zeros_like(batch.reward)),
-            discount=pair(batch.discount, tf.ones_like(batch.discount)),
+        zeros, ones = tf.zeros([count]), tf.ones([count])
+        return trajectory.Transition(
+            ts.TimeStep(first, zeros, ones, batch.observation),
+            policy_step.PolicyStep(batch.action, (), ()),
+            ts.TimeStep(
+                tf.fill([count], _MID), batch.reward, batch.discount, batch.next_observation
+            ),
         )
 
     def _make_network(self, request: AgentRequest, seen_spec: Any) -> Any:

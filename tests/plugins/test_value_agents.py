@@ -13,6 +13,7 @@ start.load()
 
 import tensorflow as tf  # noqa: E402, TID253
 from tf_agents.agents.categorical_dqn import categorical_dqn_agent  # noqa: E402, TID253
+from tf_agents.trajectories import trajectory  # noqa: E402, TID253
 
 from gamebridge.tf import environment, replay  # noqa: E402
 from gamebridge.training import off_policy  # noqa: E402
@@ -141,16 +142,36 @@ def test_c51_learns_the_projection_of_a_slow_sum(make_learner):
     assert 0.1 < metrics["outside"] < 0.9
 
 
+def as_trajectory(transition):
+    """The two steps of it, [N, 2, ...], as the stock agent takes them."""
+    now, step, then = transition
+
+    def pair(left, right):
+        return tf.stack([left, right], 1)
+
+    return trajectory.Trajectory(
+        step_type=pair(now.step_type, then.step_type),
+        observation=tf.nest.map_structure(pair, now.observation, then.observation),
+        action=pair(step.action, step.action),
+        policy_info=(),
+        next_step_type=pair(then.step_type, then.step_type),
+        reward=pair(then.reward, then.reward),
+        discount=pair(then.discount, then.discount),
+    )
+
+
 def test_rows_without_weight_do_not_teach_c51_as_they_teach_the_stock_agent(make_learner):
     batch = batch_of(np.zeros(16), reward=1.0)
 
     def moves(loss):
         learner = make_learner("c51", fakes.Corridor(1), **NARROW)
+        experience = learner._experience(batch)
         if loss is not None:
             agent = learner._agent
             agent._loss = lambda *arguments, **named: loss(agent, *arguments, **named)
+            experience = as_trajectory(experience)
         before = weights_of(learner)
-        learner._agent.train(learner._experience(batch))
+        learner._agent.train(experience)
         return not same(before, weights_of(learner))
 
     assert not moves(None)
