@@ -91,7 +91,7 @@ ROWS: dict[str, Row] = {
     "lander-continuous-sac": _lander("sac", "Continuous"),
     "lander-continuous-td3": _lander("td3", "Continuous"),
     "oval-ppo": _oval("ppo", 1_500_000),
-    "oval-sac": _oval("sac", 300_000),
-    "oval-td3": _oval("td3", 300_000),
-    "oval-dqn": _oval("dqn", 300_000),
+    "oval-sac": _oval("sac", 800_000),
+    "oval-td3": _oval("td3", 1_000_000),
+    "oval-dqn": _oval("dqn", 1_000_000),
 }
