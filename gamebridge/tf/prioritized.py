@@ -20,7 +20,7 @@ from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from gamebridge.tf import replay, ring, sum_tree
 
 # The paper's epsilon: what has no error now is still drawn again.
-_LEAST_ERROR = 1e-6
+LEAST_ERROR = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +36,17 @@ class Priorities:
     alpha: float
     beta: float
     beta_steps: int
+
+    def weights(self, chance: tf.Tensor, num_game_steps: tf.Tensor) -> tf.Tensor:
+        """Returns what rows count that were drawn with such chances, the most of them 1.
+
+        Args:
+          chance: float64 [N], up to a factor.
+          num_game_steps: int64 scalar, for the schedule of beta.
+        """
+        share = tf.cast(num_game_steps, tf.float64) / max(self.beta_steps, 1)
+        beta = self.beta + (1.0 - self.beta) * tf.minimum(share, 1.0)
+        return tf.cast((tf.reduce_min(chance) / chance) ** beta, tf.float32)
 
 
 class PrioritizedReplay(replay.Replay):
@@ -93,7 +104,7 @@ class PrioritizedReplay(replay.Replay):
         is_stored = tf.ones([self.num_slots], tf.bool) if stored is None else stored
         slot = tf.range(self.num_slots, dtype=tf.int64)
         begun, gone = number - self._num_steps, number - self._kept
-        is_played = tf.not_equal(self._one("step_type", begun, slot), ring.LAST)
+        is_played = tf.not_equal(self._reader.one("step_type", begun, slot), ring.LAST)
         is_new = tf.logical_and(is_stored, begun >= 0)
         nowhere = self.length * self.num_slots + slot
         self._tree.set(
@@ -140,12 +151,8 @@ class PrioritizedReplay(replay.Replay):
         row, slot = place // self.num_slots, place % self.num_slots
         newest = tf.gather(self._num_added, slot) - 1
         start = newest - (newest - row) % self.length
-        batch = self._transitions(start, slot, self._num_steps, gamma)
-        settings = self._priorities
-        share = tf.cast(num_game_steps, tf.float64) / max(settings.beta_steps, 1)
-        beta = settings.beta + (1.0 - settings.beta) * tf.minimum(share, 1.0)
-        chance = self._tree.get(place)
-        weight = tf.cast((tf.reduce_min(chance) / chance) ** beta, tf.float32)
+        batch = self._reader.transitions(start, slot, self._num_steps, gamma)
+        weight = self._priorities.weights(self._tree.get(place), num_game_steps)
         return batch._replace(weight=batch.weight * weight), place
 
     def judge(self, place: tf.Tensor, td_errors: tf.Tensor) -> None:
@@ -155,7 +162,7 @@ class PrioritizedReplay(replay.Replay):
           place: int64 [N], as `draw` gave it; nothing may have been added since.
           td_errors: float32 [N], of any sign.
         """
-        errors = tf.abs(tf.cast(td_errors, tf.float64)) + _LEAST_ERROR
+        errors = tf.abs(tf.cast(td_errors, tf.float64)) + LEAST_ERROR
         priority = errors**self._priorities.alpha
         self._tree.set(place, priority)
         self._greatest.assign(tf.maximum(self._greatest, tf.reduce_max(priority)))

@@ -1,13 +1,7 @@
 """`Ring`: the newest time steps of a few slots, in TensorFlow variables.
 
-A row is what a slot saw and did in one step: its observation and step type, its action,
-and the reward, discount and step type that came next. An observation is stored once: the
-next one is the next row's. LAST steps are rows too, so that a truncated episode's final
-observation is there to bootstrap from.
-
-Of a stack of frames the newest alone is stored, and the stack is built when it is sampled
-(`stacks`): a row of 84x84 pixels, four deep, takes 7.1 KB in place of 28. What a stack needs of
-the rows before the oldest that is drawn stays in the ring for it.
+What a row is, `rows` tells; what a stack needs of the rows before the oldest that is drawn stays in
+the ring for it.
 
 Each slot has a ring and a count of its own, since a slot that had nothing to say in a step
 adds no row: a row and the next are always two valid steps of one slot that follow each
@@ -25,7 +19,8 @@ from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge.tf import memory, stacks
+from gamebridge.tf import memory
+from gamebridge.tf import rows as row_layouts
 
 LAST = int(ts.StepType.LAST)
 
@@ -64,25 +59,10 @@ class Ring(tf.Module):
         """
         super().__init__(name="replay")
         self.num_slots = num_slots
-        leaves = tf.nest.flatten(observation_spec)
-        self._num_stacked = list(num_stacked or [1] * len(leaves))
-        deepest = max(self._num_stacked, default=1)
-        specs = {
-            "action": action_spec,
-            "discount": tf.TensorSpec((), tf.float32),
-            "next_step_type": tf.TensorSpec((), tf.int32),
-            "observation": tf.nest.pack_sequence_as(
-                observation_spec,
-                [_newest(*pair) for pair in zip(leaves, self._num_stacked, strict=True)],
-            ),
-            "reward": tf.TensorSpec((), tf.float32),
-            "step_type": tf.TensorSpec((), tf.int32),
-        }
-        if deepest > 1:
-            specs["next_is_same"] = tf.TensorSpec((), tf.bool)
+        self._layout = row_layouts.RowLayout(observation_spec, action_spec, num_stacked)
         # The rows before the oldest that is drawn, which its stack is built of.
-        num_older = deepest if deepest > 1 else 0
-        self._kept, self.num_bytes = _kept_rows(specs, num_slots, capacity, num_older)
+        num_older = self._layout.num_older
+        self._kept, self.num_bytes = _kept_rows(self._layout, num_slots, capacity)
         self.capacity = self._kept * num_slots
         self.length = self._kept + num_older
         with tf.device("cpu:0"):
@@ -93,7 +73,7 @@ class Ring(tf.Module):
                     tf.zeros([(self.length + 1) * num_slots, *spec.shape], spec.dtype),
                     trainable=False,
                 ),
-                specs,
+                self._layout.specs,
             )
             self._num_added = tf.Variable(tf.zeros([num_slots], tf.int64), trainable=False)
 
@@ -105,6 +85,9 @@ class Ring(tf.Module):
     def trackables(self) -> dict[str, Any]:
         """What a checkpoint must hold beside the rows, which it keeps in segments."""
         return {}
+
+    def close(self) -> None:
+        """Does nothing: the memory goes with the last reference."""
 
     def clear(self) -> None:
         """Forgets all rows."""
@@ -125,22 +108,7 @@ class Ring(tf.Module):
           next_time_step: what came of it.
           stored: bool [B], the slots of which a row is added; None means all.
         """
-        newest = [
-            stacks.newest(leaf, count) if count > 1 else leaf
-            for leaf, count in zip(
-                tf.nest.flatten(time_step.observation), self._num_stacked, strict=True
-            )
-        ]
-        row = {
-            "action": action,
-            "discount": next_time_step.discount,
-            "next_step_type": next_time_step.step_type,
-            "observation": tf.nest.pack_sequence_as(time_step.observation, newest),
-            "reward": next_time_step.reward,
-            "step_type": time_step.step_type,
-        }
-        if "next_is_same" in self._rows:
-            row["next_is_same"] = self._is_same(time_step, next_time_step)
+        row = self._layout.row(time_step, action, next_time_step)
         self._write(self._rows, row, self._num_added, stored)
         self._num_added.assign_add(
             tf.ones([self.num_slots], tf.int64) if stored is None else tf.cast(stored, tf.int64)
@@ -188,46 +156,18 @@ class Ring(tf.Module):
           Arrays [sum(stop - start), ...]: the first slot's rows, then the second's ...
         """
         where = self._places(start, stop)
-        return {
-            f"{name}_{index}": tf.gather(variable, where).numpy()
-            for name, nest in self._rows.items()
-            for index, variable in enumerate(tf.nest.flatten(nest))
-        }
+        named = self._layout.named(self._rows)
+        return {name: tf.gather(variable, where).numpy() for name, variable in named.items()}
 
     def restore_rows(self, start: Array, stop: Array, rows: dict[str, Array]) -> None:
         """Writes back what `rows` gave for `start` and `stop`."""
         where = self._places(start, stop)[:, None]
-        for name, nest in self._rows.items():
-            for index, variable in enumerate(tf.nest.flatten(nest)):
-                variable.scatter_nd_update(where, tf.constant(rows[f"{name}_{index}"]))
+        for name, variable in self._layout.named(self._rows).items():
+            variable.scatter_nd_update(where, tf.constant(rows[name]))
 
     def set_num_added(self, num_added: Array) -> None:
         """Sets the counts of rows, int64 [B], after `restore_rows`."""
         self._num_added.assign(num_added)
-
-    def _leaves(self) -> list[tf.Variable]:
-        """Returns the observation's variables."""
-        return list(tf.nest.flatten(self._rows["observation"]))
-
-    def _is_same(self, time_step: ts.TimeStep, next_time_step: ts.TimeStep) -> tf.Tensor:
-        """Returns bool [B]: a LAST whose stacks are those of the step before it."""
-        is_last = next_time_step.is_last()
-
-        def compare() -> tf.Tensor:
-            same = is_last
-            pairs = zip(
-                tf.nest.flatten(time_step.observation),
-                tf.nest.flatten(next_time_step.observation),
-                self._num_stacked,
-                strict=True,
-            )
-            for now, later, count in pairs:
-                if count > 1:
-                    equal = tf.reduce_all(tf.equal(now, later), list(range(1, len(now.shape))))
-                    same = tf.logical_and(same, equal)
-            return same
-
-        return tf.cond(tf.reduce_any(is_last), compare, lambda: tf.zeros_like(is_last))
 
     def _places(self, start: Array, stop: Array) -> Array:
         numbers = [np.arange(*ends) % self.length for ends in zip(start, stop, strict=True)]
@@ -250,42 +190,24 @@ class Ring(tf.Module):
         """Returns where row `number` of slot `slot` lies among all rows."""
         return number % self.length * self.num_slots + slot
 
-    def _one(self, name: str, number: tf.Tensor, slot: tf.Tensor) -> Any:
-        place = self._place(number, slot)
-        return tf.nest.map_structure(lambda rows: tf.gather(rows, place), self._rows[name])
-
-
-def _newest(spec: tf.TensorSpec, num_stacked: int) -> tf.TensorSpec:
-    if num_stacked == 1:
-        return spec
-    return tf.TensorSpec([*spec.shape[:-1], spec.shape[-1] // num_stacked], spec.dtype)
-
 
 def _kept_rows(
-    row_specs: Any, num_slots: int, capacity: int | str, num_older: int
+    layout: row_layouts.RowLayout, num_slots: int, capacity: int | str
 ) -> tuple[int, int]:
     """Returns how many rows a slot are drawn from, and the bytes that all rows take."""
-    bytes_a_row = sum(
-        int(np.prod(spec.shape)) * spec.dtype.size for spec in tf.nest.flatten(row_specs)
-    )
     # What else a slot's ring holds: what stacks are built of, and what is not to be stored.
-    num_more = num_older + 1
+    num_more = layout.num_older + 1
     if isinstance(capacity, str):
-        kept = memory.parse(capacity) // (bytes_a_row * num_slots) - num_more
+        kept = memory.parse(capacity) // (layout.num_bytes * num_slots) - num_more
         if kept < 2:
-            least = bytes_a_row * num_slots * (num_more + 2)
+            least = layout.num_bytes * num_slots * (num_more + 2)
             raise errors.ConfigError(
                 f"agent.replay_capacity is {capacity}: that is no room for two steps of "
-                f"{bytes_a_row:,} bytes for each of {num_slots} slots. Give it {least:,} B or more."
+                f"{layout.num_bytes:,} bytes for each of {num_slots} slots. Give it {least:,} B or "
+                "more."
             )
     else:
         kept = max(2, math.ceil(capacity / num_slots))
-    num_bytes = (kept + num_more) * num_slots * bytes_a_row
-    limit = memory.limit()
-    if num_bytes > 0.8 * limit:
-        raise errors.ConfigError(
-            f"A replay of {kept * num_slots:,} steps of {bytes_a_row:,} bytes takes "
-            f"{num_bytes / 2**30:.1f} GiB; this machine has {limit / 2**30:.1f}. "
-            f"Set agent.replay_capacity to {int(0.5 * limit / bytes_a_row):,} or less."
-        )
+    num_bytes = (kept + num_more) * num_slots * layout.num_bytes
+    layout.check_room(kept * num_slots, num_bytes)
     return kept, num_bytes
