@@ -51,7 +51,7 @@ FOR_GAMES = {"config", "contract", "errors", "supervision"}
 FOR_AGENTS = FOR_GAMES | {"tf", "training"}
 
 TYPING = {"annotations", "Any", "TYPE_CHECKING"}
-HEAVY = ("tensorflow", "tf_agents", "cv2", "gym", "gymnasium", "numba", "av")
+HEAVY = ("tensorflow", "tf_agents", "cv2", "gym", "gymnasium", "numba", "av", "reverb")
 
 PART_OF = {
     name: (place, part)
