@@ -159,7 +159,7 @@ def train(
       Error: others, as their classes say.
     """
     _load_tensorflow()
-    from gamebridge.training import runs, sittings
+    from gamebridge.training import runs, sittings, stores
 
     found = opening.discover()
     located, agent_record = found.locate_game(game_id), found.find_agent(agent)
@@ -182,6 +182,12 @@ def train(
         game_record, tables.worker_settings(given["workers"], source), announce
     )
     supervision = tables.supervision_settings(given["supervision"], source)
+    training = tables.training_settings(
+        config.merge(game_record.training, given["training"]), source
+    )
+    stores.check(training)
+    if training.replay_store == "reverb" and seed is not None:
+        announce("Reverb draws by a seed of its own: this run does not repeat exactly.")
     game = opening.open_game(
         located,
         num_slots,
@@ -206,9 +212,7 @@ def train(
             ),
             training=_plain(
                 following.chosen(
-                    tables.training_settings(
-                        config.merge(game_record.training, given["training"]), source
-                    ),
+                    training,
                     game,
                     steps,
                     is_scene=game_record.is_scene,
@@ -257,10 +261,11 @@ def resume(
     if steps is not None and steps < 1:
         raise errors.ConfigError(f"steps is {steps}; expected 1 or more.")
     _load_tensorflow()
-    from gamebridge.training import runs, sittings
+    from gamebridge.training import runs, sittings, stores
 
     made = run if isinstance(run, runs.Run) else runs.Run(run)
     plan = made.plan()
+    stores.check(tables.training_settings(plan.training, None))
     found = opening.discover()
     located, agent_record = found.locate_game(plan.run.game), found.find_agent(plan.run.agent)
     num_slots = plan.run.num_slots or agent_record.num_slots

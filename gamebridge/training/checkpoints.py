@@ -29,7 +29,7 @@ import tensorflow as tf  # noqa: TID253
 
 from gamebridge import errors
 from gamebridge.contract.specs import Array
-from gamebridge.tf import replay as replays
+from gamebridge.training import stores
 
 _LOG = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
@@ -59,7 +59,7 @@ class Checkpoints:
         self,
         folder: pathlib.Path,
         trackables: dict[str, Any],
-        replay: replays.Replay | None = None,
+        replay: stores.AnyReplay | None = None,
         keep: int = 3,
         *,
         saves_replay: bool = True,
@@ -331,7 +331,7 @@ class Checkpoints:
         self._segments = segments
         return dict(manifest["state"])
 
-    def _restore_replay(self, replay: replays.Replay, segments: list[dict[str, Any]]) -> None:
+    def _restore_replay(self, replay: stores.AnyReplay, segments: list[dict[str, Any]]) -> None:
         nothing = np.zeros(replay.num_slots, np.int64)
         replay.set_num_added(nothing)
         if not segments:

@@ -106,6 +106,9 @@ class Driver(abc.ABC):
     def end_episodes(self) -> None:  # noqa: B027 - nothing to do unless steps are stored
         """Makes the running episodes end here; to be called before a checkpoint."""
 
+    def close(self) -> None:  # noqa: B027 - nothing to do unless steps are stored
+        """Lets go of what stores steps; may be called twice."""
+
     def check_weights(self) -> None:
         """Looks at all that is learned; to be called before a checkpoint.
 

@@ -18,11 +18,9 @@ import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge import errors
-from gamebridge.contract import specs
 from gamebridge.tf import environment as environments
-from gamebridge.tf import prioritized
-from gamebridge.tf import replay as replays
-from gamebridge.training import drivers, learners
+from gamebridge.tf import prioritized, reverb_replay
+from gamebridge.training import drivers, learners, stores
 
 
 class OffPolicyDriver(drivers.Driver):
@@ -35,24 +33,30 @@ class OffPolicyDriver(drivers.Driver):
         seed: int,
         *,
         overlaps: bool = False,
+        make_replay: stores.MakeReplay = stores.in_memory,
     ) -> None:
-        """Allocates the replay buffer.
+        """Makes the replay buffer.
 
         Args:
           environment: what is played; `restart` resets it.
           learner: what acts and trains.
           seed: fixes all that is drawn.
           overlaps: whether to train while the game plays its next step.
+          make_replay: where it is kept.
 
         Raises:
-          ConfigError: the replay buffer would not fit the machine's memory, or is so small
-            that training would never begin.
+          ConfigError: the replay buffer cannot be made as it was asked for.
         """
         super().__init__(environment, learner, seed)
         self._off_policy = learner
         self._overlaps = overlaps
         self._use = learner.replay_use
-        self.replay = self._make_replay()
+        if self._use.priorities is not None and self._use.sequence_length:
+            raise errors.ConfigError(
+                f"{type(learner).__name__} learns from sequences, which cannot be drawn by "
+                "priority. Leave agent.replay at 'uniform'."
+            )
+        self.replay = make_replay(environment, self._use)
         self._heard: drivers.Heard | None = None
         self._is_ended = True
         # Steps that were taken and not yet paid for by a training step.
@@ -63,6 +67,10 @@ class OffPolicyDriver(drivers.Driver):
     def is_at_boundary(self) -> bool:
         """Always: every step is stored as it is taken."""
         return True
+
+    def close(self) -> None:
+        """Closes the replay buffer."""
+        self.replay.close()
 
     def restart(self) -> None:
         """Restarts all episodes; what a slot is still busy with is given up."""
@@ -164,11 +172,14 @@ class OffPolicyDriver(drivers.Driver):
             self._credit.assign_sub(use.train_interval)
             seeds = tf.random.split(self._draw(), 2)
             del metrics
-            if not isinstance(self.replay, prioritized.PrioritizedReplay):
+            replay = self.replay
+            if use.priorities is None or not isinstance(
+                replay, (prioritized.PrioritizedReplay, reverb_replay.ReverbReplay)
+            ):
                 return trainings + 1, self._off_policy.train(self.sample(seeds[0]), seeds[1])
-            batch, place = self.replay.draw(use.batch_size, use.gamma, self._num_steps, seeds[0])
+            batch, place = replay.draw(use.batch_size, use.gamma, self._num_steps, seeds[0])
             trained, td_errors = self._off_policy.train_and_judge(batch, seeds[1])
-            self.replay.judge(place, td_errors)
+            replay.judge(place, td_errors)
             return trainings + 1, trained
 
         trained: tuple[Any, Any] = tf.while_loop(
@@ -191,33 +202,3 @@ class OffPolicyDriver(drivers.Driver):
             self.num_samples() > 0,
         )
         self._credit.assign_add(tf.where(is_warm, num_stored, 0))
-
-    def _make_replay(self) -> replays.Replay:
-        use, environment = self._use, self.environment
-        if use.priorities is not None and use.sequence_length:
-            raise errors.ConfigError(
-                f"{type(self._learner).__name__} learns from sequences, which cannot be drawn by "
-                "priority. Leave agent.replay at 'uniform'."
-            )
-        leaves = specs.leaves(environment.game.observation_spec())
-        arguments = (
-            environment.observation_spec(),
-            environment.action_spec(),
-            self.num_slots,
-            use.capacity,
-            [leaf.num_stacked for leaf in leaves],
-        )
-        replay = (
-            replays.Replay(*arguments)
-            if use.priorities is None
-            else prioritized.PrioritizedReplay(
-                *arguments, num_steps=use.num_steps, priorities=use.priorities
-            )
-        )
-        too_few = max(use.warm_up_steps, use.num_rows * self.num_slots)
-        if isinstance(use.capacity, str) and replay.capacity <= too_few:
-            raise errors.ConfigError(
-                f"agent.replay_capacity is {use.capacity}, which is room for {replay.capacity:,} "
-                f"steps: training begins with more than {too_few:,}. Raise agent.replay_capacity."
-            )
-        return replay

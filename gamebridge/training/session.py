@@ -32,6 +32,7 @@ from gamebridge.training import (
     on_policy,
     runs,
     signals,
+    stores,
 )
 from gamebridge.training import curve as curves
 from gamebridge.training import evaluator as evaluators
@@ -70,7 +71,12 @@ class Progress:
 
 
 def make_driver(
-    environment: environments.GameTFEnvironment, learner: Any, seed: int, *, overlaps: bool = False
+    environment: environments.GameTFEnvironment,
+    learner: Any,
+    seed: int,
+    *,
+    overlaps: bool = False,
+    make_replay: stores.MakeReplay = stores.in_memory,
 ) -> drivers.Driver:
     """Returns the driver for a learner.
 
@@ -79,6 +85,7 @@ def make_driver(
       learner: what acts and trains.
       seed: fixes all that is drawn.
       overlaps: whether to train while the game plays; of off-policy learners only.
+      make_replay: where an off-policy learner's replay buffer is kept.
 
     Raises:
       ConfigError: another learner was to overlap, or an offline one has no episodes.
@@ -94,7 +101,9 @@ def make_driver(
             )
         return on_policy.OnPolicyDriver(environment, learner, seed)
     if isinstance(learner, learners.OffPolicyLearner):
-        return off_policy.OffPolicyDriver(environment, learner, seed, overlaps=overlaps)
+        return off_policy.OffPolicyDriver(
+            environment, learner, seed, overlaps=overlaps, make_replay=make_replay
+        )
     if isinstance(learner, offline.OfflineLearner):
         if overlaps:
             raise errors.ConfigError(
@@ -165,7 +174,18 @@ class Session:
             if settings.overlap is None
             else settings.overlap
         )
-        self._driver = make_driver(self._environment, learner, seed, overlaps=self.overlaps)
+        if settings.replay_store != "memory" and not is_off_policy:
+            raise errors.ConfigError(
+                f"training.replay_store is '{settings.replay_store}', but the agent has no replay "
+                "buffer. Leave training.replay_store out."
+            )
+        self._driver = make_driver(
+            self._environment,
+            learner,
+            seed,
+            overlaps=self.overlaps,
+            make_replay=stores.chosen(settings),
+        )
         replay = (
             self._driver.replay if isinstance(self._driver, off_policy.OffPolicyDriver) else None
         )
@@ -188,6 +208,10 @@ class Session:
     def num_steps(self) -> int:
         """Steps so far, those of earlier sessions included."""
         return self._driver.num_steps
+
+    def close(self) -> None:
+        """Lets go of what the driver holds open; may be called twice."""
+        self._driver.close()
 
     def restore(self) -> checkpoints.Restored | None:
         """Goes back to the newest whole checkpoint; None where there is none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +19,8 @@ class TrainingSettings:
         small and soon written, and a run that is resumed begins with an empty one: it plays
         the agent's warm-up steps again before it trains on, and is not what it would have
         been unbroken.
+      replay_store: "memory" keeps the replay buffer in this process's memory, "reverb" in a Reverb
+        server in this process (the extra `reverb`): what it draws does not hang on the seed.
       validation_episodes: greedy episodes played at each checkpoint to find the best one;
         0 plays none, and the newest checkpoint counts as the best.
       validation_max_steps: an episode of validation is cut after so many steps.
@@ -40,6 +43,7 @@ class TrainingSettings:
     checkpoint_interval_steps: int = 10_000
     keep_checkpoints: int = 3
     save_replay: bool = True
+    replay_store: Literal["memory", "reverb"] = "memory"
     validation_episodes: int = 10
     validation_max_steps: int = 10_000
     evaluator: bool | None = None

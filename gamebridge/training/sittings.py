@@ -88,6 +88,8 @@ def train(
             # The error's one line goes to the caller; where it came from is kept here.
             _LOG.info("training ended by an error", exc_info=True)
             raise
+        finally:
+            sitting.close()
 
 
 def make_learner(agent_record: records.AgentRecord, plan: runs.Plan, game: games.Game) -> Any:

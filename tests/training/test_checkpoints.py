@@ -7,6 +7,7 @@ import json
 import random
 import resource
 import shutil
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -20,11 +21,16 @@ import tensorflow as tf  # noqa: E402, TID253
 from tf_agents.trajectories import time_step as ts  # noqa: E402, TID253
 
 from gamebridge.tf import replay as replays  # noqa: E402
+from gamebridge.tf import reverb_replay  # noqa: E402
 from gamebridge.training import checkpoints  # noqa: E402
 
 
 class State:
     """A variable and a replay buffer, and their checkpoints in a folder."""
+
+    # Of the store that a test is for.
+    kind = replays.Replay
+    made: ClassVar[list] = []
 
     def __init__(self, folder, keep=3, with_replay=True, size=4, saves_replay=True):
         self.folder = folder
@@ -32,9 +38,10 @@ class State:
         self.count = tf.Variable(0, dtype=tf.int64, name="count")
         self.replay = None
         if with_replay:
-            self.replay = replays.Replay(
+            self.replay = self.kind(
                 tf.TensorSpec((3,), tf.float32), tf.TensorSpec((), tf.int64), 2, 20
             )
+            self.made.append(self.replay)
         self.checkpoints = checkpoints.Checkpoints(
             folder,
             {"weights": self.weights, "count": self.count},
@@ -61,8 +68,21 @@ class State:
         self.checkpoints.save(step, {"best": float(step), "validation": None})
 
     def values(self):
-        drawn = self.replay.sample(50, 1, 0.9, tf.constant([1, 2])).reward if self.replay else 0
-        return [self.weights.numpy(), self.count.numpy(), np.array(drawn)]
+        return [self.weights.numpy(), self.count.numpy(), np.array(self.drawn())]
+
+    def drawn(self):
+        """What tells all apart that there is to be drawn: there is little of it."""
+        if self.replay is None:
+            return []
+        if self.kind is replays.Replay:
+            return sorted(set(self.replay.sample(400, 1, 0.9, [1, 2]).reward.numpy()))
+        # A server has drawn ahead; and which of the oldest it keeps is up to how they came.
+        self.replay._server.flush()
+        batches = [self.replay.sample(200, 1, 0.9, [1, 2]) for _ in range(3)]
+        return sorted(set(batches[-1].reward.numpy()))[-5:]
+
+
+in_both_stores = pytest.mark.parametrize("store", ["memory", "reverb"], indirect=True)
 
 
 def same(left, right):
@@ -70,7 +90,18 @@ def same(left, right):
 
 
 @pytest.fixture
-def saved(tmp_path):
+def store(request, monkeypatch):
+    """Makes states have their replay buffer in memory or in the store asked for; closes them."""
+    if getattr(request, "param", "memory") == "reverb":
+        pytest.importorskip("reverb")
+        monkeypatch.setattr(State, "kind", reverb_replay.ReverbReplay)
+    yield
+    while State.made:
+        State.made.pop().close()
+
+
+@pytest.fixture
+def saved(store, tmp_path):
     """Three checkpoints, and the values at each."""
     state, values = State(tmp_path), {}
     for step in (100, 200, 300):
@@ -83,6 +114,7 @@ def step_folder(folder, step, which="checkpoints"):
     return folder / which / f"step-{step:012d}"
 
 
+@in_both_stores
 def test_what_was_saved_is_restored(saved):
     folder, values = saved
     state = State(folder)
@@ -109,8 +141,11 @@ def test_three_are_kept_and_the_best_beside_them(tmp_path):
     assert int(best.count) == 9
 
 
+@in_both_stores
 @pytest.mark.parametrize("keep", [1, 2])
-def test_segments_of_the_replay_are_saved_once_and_dropped_when_nobody_needs_them(tmp_path, keep):
+def test_segments_of_the_replay_are_saved_once_and_dropped_when_nobody_needs_them(
+    store, tmp_path, keep
+):
     state = State(tmp_path, keep=keep)
     written = {}
     for step in range(1, 13):
@@ -127,7 +162,8 @@ def test_segments_of_the_replay_are_saved_once_and_dropped_when_nobody_needs_the
     assert len(rows) == 4 + keep - 1
 
 
-def test_slots_of_unequal_length_are_saved_and_restored(tmp_path):
+@in_both_stores
+def test_slots_of_unequal_length_are_saved_and_restored(store, tmp_path):
     state = State(tmp_path)
     for step in range(1, 15):
         # The second slot rests in every other checkpoint, and in the last ones.
@@ -139,7 +175,8 @@ def test_slots_of_unequal_length_are_saved_and_restored(tmp_path):
     assert state.replay.num_added.tolist() == [42, 15]
 
 
-def test_segments_of_an_earlier_version_are_restored(tmp_path):
+@in_both_stores
+def test_segments_of_an_earlier_version_are_restored(store, tmp_path):
     """Those of before slots had a count each: start and stop of all, and time-major rows."""
     state = State(tmp_path)
     for step in (1, 2):
@@ -273,6 +310,7 @@ def test_where_all_are_damaged_training_never_starts_from_zero(saved):
     assert caught.value.exit_code == 6
 
 
+@in_both_stores
 def test_a_damaged_segment_costs_its_own_checkpoint_first(saved):
     folder, values = saved
     damage_flipped(folder / "replay" / "rows-12-18.npy")
@@ -285,6 +323,7 @@ def test_a_damaged_segment_costs_its_own_checkpoint_first(saved):
     assert same(state.values(), values[200])
 
 
+@in_both_stores
 def test_where_no_replay_is_whole_the_newest_weights_go_on_with_an_empty_one(saved):
     folder, values = saved
     damage_missing(folder / "replay" / "rows-0-6.npy")
@@ -307,6 +346,7 @@ def test_checkpoints_that_were_walked_past_can_be_dropped(saved):
     assert state.checkpoints.steps() == [100]
 
 
+@in_both_stores
 def test_what_a_killed_process_left_is_swept(saved):
     folder, values = saved
     for which in ("checkpoints", "best"):
@@ -336,6 +376,7 @@ def file_size_limit(num_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@in_both_stores
 @pytest.mark.parametrize("num_bytes", [0, 100, 300, 700])
 def test_a_full_disk_leaves_the_older_checkpoints_intact(saved, num_bytes):
     folder, values = saved
@@ -443,7 +484,10 @@ def test_no_segment_can_run_code(saved):
         State(folder).checkpoints.restore()
 
 
-def test_without_the_replay_a_checkpoint_is_whole_and_the_replay_begins_empty(tmp_path, caplog):
+@in_both_stores
+def test_without_the_replay_a_checkpoint_is_whole_and_the_replay_begins_empty(
+    store, tmp_path, caplog
+):
     state = State(tmp_path, saves_replay=False)
     state.save(100)
     assert not (tmp_path / "replay").exists()

@@ -16,7 +16,7 @@ start.load()
 import tensorflow as tf  # noqa: E402, TID253
 
 from gamebridge.tf import environment, prioritized  # noqa: E402
-from gamebridge.training import learners, off_policy, session  # noqa: E402
+from gamebridge.training import learners, off_policy, session, settings, stores  # noqa: E402
 
 
 class Counting(learners.OffPolicyLearner):
@@ -56,9 +56,27 @@ class Counting(learners.OffPolicyLearner):
         return {"loss": tf.ensure_shape(tf.numpy_function(keep, leaves, tf.float32), [])}
 
 
-def driver_of(game, seed=0, **use):
+@pytest.fixture(params=["memory", "reverb"])
+def make_replay(request):
+    """Makes the replay buffers of each store, which are closed at the end."""
+    if request.param == "reverb":
+        pytest.importorskip("reverb")
+    make, made = stores.chosen(settings.TrainingSettings(replay_store=request.param)), []
+
+    def make_replay(*arguments):
+        made.append(make(*arguments))
+        return made[-1]
+
+    yield make_replay
+    for replay in made:
+        replay.close()
+
+
+def driver_of(game, seed=0, make_replay=stores.in_memory, **use):
     learner = Counting(**use)
-    driver = session.make_driver(environment.GameTFEnvironment(game), learner, seed)
+    driver = session.make_driver(
+        environment.GameTFEnvironment(game), learner, seed, make_replay=make_replay
+    )
     assert isinstance(driver, off_policy.OffPolicyDriver)
     driver.restart()
     return driver, learner
@@ -74,8 +92,8 @@ def stored(driver):
     }
 
 
-def test_every_step_is_stored_once_and_in_order():
-    driver, _ = driver_of(fakes.Corridor(2, length=3), capacity=400)
+def test_every_step_is_stored_once_and_in_order(make_replay):
+    driver, _ = driver_of(fakes.Corridor(2, length=3), capacity=400, make_replay=make_replay)
     driver.advance(60)
     rows = stored(driver)
     assert len(rows["reward_0"]) == 60
@@ -90,8 +108,10 @@ def test_every_step_is_stored_once_and_in_order():
 
 
 @pytest.mark.parametrize(("num_slots", "interval"), [(1, 4), (2, 4), (4, 1), (3, 5)])
-def test_training_steps_are_paid_for_by_steps_of_the_game(num_slots, interval):
-    driver, learner = driver_of(fakes.Corridor(num_slots, length=400), train_interval=interval)
+def test_training_steps_are_paid_for_by_steps_of_the_game(make_replay, num_slots, interval):
+    driver, learner = driver_of(
+        fakes.Corridor(num_slots, length=400), train_interval=interval, make_replay=make_replay
+    )
     trained = [driver.advance(20), driver.advance(20)]
     # From the batch step on in which 10 steps had been taken.
     warm = 40 * num_slots - (-(-10 // num_slots) - 1) * num_slots
@@ -99,11 +119,13 @@ def test_training_steps_are_paid_for_by_steps_of_the_game(num_slots, interval):
     assert trained[-1] == {"loss": 1.0}
 
 
-def test_nothing_is_trained_on_before_the_warm_up_and_before_there_are_transitions():
-    driver, learner = driver_of(fakes.Corridor(1), warm_up_steps=6)
+def test_nothing_is_trained_on_before_the_warm_up_and_before_there_are_transitions(make_replay):
+    driver, learner = driver_of(fakes.Corridor(1), warm_up_steps=6, make_replay=make_replay)
     assert driver.advance(5) is None
     assert not learner.batches
-    driver, learner = driver_of(fakes.Corridor(1), warm_up_steps=0, num_steps=7, train_interval=1)
+    driver, learner = driver_of(
+        fakes.Corridor(1), warm_up_steps=0, num_steps=7, train_interval=1, make_replay=make_replay
+    )
     assert driver.advance(7) is None
     assert driver.advance(1) is not None
 
@@ -123,10 +145,11 @@ def test_the_wait_for_a_checkpoint_is_never_long():
     assert driver.is_at_boundary
 
 
-def test_no_transition_joins_the_steps_before_and_after_a_restart():
+def test_no_transition_joins_the_steps_before_and_after_a_restart(make_replay):
     driver, learner = driver_of(
-        fakes.Corridor(2, length=50), warm_up_steps=0, num_steps=5, train_interval=1, batch_size=64
-    )
+        fakes.Corridor(2, length=50), warm_up_steps=0, num_steps=5, train_interval=1, batch_size=64,
+        make_replay=make_replay,
+    )  # fmt: skip
     for _ in range(6):
         driver.advance(6)
         driver.end_episodes()
@@ -232,8 +255,10 @@ def test_of_a_game_that_stacks_frames_single_ones_are_stored():
     stacked.advance(30)
 
 
-def test_a_replay_that_was_not_restored_fills_up_before_training_goes_on():
-    driver, learner = driver_of(fakes.Corridor(2, length=400), warm_up_steps=20, train_interval=1)
+def test_a_replay_that_was_not_restored_fills_up_before_training_goes_on(make_replay):
+    driver, learner = driver_of(
+        fakes.Corridor(2, length=400), warm_up_steps=20, train_interval=1, make_replay=make_replay
+    )
     driver.advance(20)
     driver.end_episodes()
     driver.replay.clear()

@@ -400,10 +400,12 @@ from gamebridge.tf import start
 start.load()
 import gamebridge, gamebridge.training.session, gamebridge_agents.dqn
 
+store = sys.argv[3]
 SETTINGS = {
     "agent": {"units": [8], "warm_up_steps": 20, "batch_size": 8, "train_interval": 8,
               "replay_capacity": 400},
-    "training": {"checkpoint_interval_steps": 60, "validation_episodes": 1},
+    "training": {"checkpoint_interval_steps": 60, "validation_episodes": 1,
+                 "replay_store": store},
 }
 run, num_kills = sys.argv[1], int(sys.argv[2])
 moments = random.Random(5)
@@ -453,10 +455,13 @@ for number in range(num_kills + 1):
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments_never_lose_a_saved_checkpoint(tmp_path, toy_plugins):
+@pytest.mark.parametrize("store", ["memory", "reverb"])
+def test_ten_kills_at_random_moments_never_lose_a_saved_checkpoint(tmp_path, toy_plugins, store):
+    if store == "reverb":
+        pytest.importorskip("reverb")
     run = tmp_path / "run"
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(run), "10"],
+        [sys.executable, "-c", KILLED, str(run), "10", store],
         env={**os.environ, "GAMEBRIDGE_PLUGINS": str(toy_plugins)},
         capture_output=True,
         text=True,
