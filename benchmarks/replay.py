@@ -10,6 +10,9 @@ leaf of them touched; each row in a process of its own, in rounds.
 views of those, `trajectory.experience_to_transitions`, as which ours come at once: a row of its
 own.
 
+Where Reverb is installed it has a row: its server compresses what it keeps, and of these frames
+nothing can be compressed.
+
     python benchmarks/replay.py [--rounds 9] [--json]
 """
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
 import itertools
 import json
 import os
@@ -37,6 +41,7 @@ _TITLE = "Transitions of 84x84x4, 20,000 of them: batches of 32 a second"
 _OURS = "gamebridge: single frames"
 _WHOLE = "gamebridge: whole stacks"
 _PRIORITIZED = "gamebridge: single frames, prioritised"
+_REVERB = "gamebridge: single frames, in a Reverb server"
 _PAIRS = "TFUniformReplayBuffer: pairs of steps"
 _TRANSITIONS = "TFUniformReplayBuffer: transitions"
 _ROWS = {
@@ -46,6 +51,8 @@ _ROWS = {
     _PAIRS: "pairs",
     _TRANSITIONS: "transitions",
 }
+if importlib.util.find_spec("reverb"):
+    _ROWS[_REVERB] = "reverb"
 _TARGETS = (
     rounds.Target("d", _OURS, (_TRANSITIONS,), 1.0),
     rounds.Target("d", _OURS, (_PAIRS,), 1.0),
@@ -204,7 +211,7 @@ class _Filled:
             batch, place = self._buffer.draw(_BATCH_SIZE, 0.99, steps, tf.stack([number, 1]))
             self._buffer.judge(place, tf.ones([_BATCH_SIZE]))
             return batch
-        if self._code in ("single", "whole"):
+        if self._code in ("single", "whole", "reverb"):
             return self._buffer.sample(_BATCH_SIZE, 1, 0.99, tf.stack([number, 1]))
         pairs, _ = self._buffer.get_next(_BATCH_SIZE, 2)
         if self._code == "pairs":
@@ -220,8 +227,13 @@ def _step_type(tf: Any, number: Any) -> Any:
 
 
 def _ours(observation: Any, action: Any, capacity: int, code: str) -> Any:
-    from gamebridge.tf import prioritized, replay
+    from gamebridge.tf import prioritized, replay, reverb_replay
 
+    if code == "reverb":
+        # As of a run that does not save it: else what came since the last checkpoint is held twice.
+        return reverb_replay.ReverbReplay(
+            observation, action, _NUM_SLOTS, capacity, [4], is_saved=False
+        )
     if code == "prioritized":
         priorities = prioritized.Priorities(0.6, 0.4, 1)
         return prioritized.PrioritizedReplay(

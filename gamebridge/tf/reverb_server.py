@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import importlib.util
+import platform
 import sys
 from typing import Any
 
@@ -33,12 +34,12 @@ def check() -> None:
     """Refuses where there is no Reverb.
 
     Raises:
-      ConfigError: says what to install, or that it is for Linux only.
+      ConfigError: says what to install, or that there is none for this machine.
     """
-    if sys.platform != "linux":
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise errors.ConfigError(
-            f"training.replay_store is 'reverb', which is for Linux only; this is {sys.platform}. "
-            "Leave it at 'memory'."
+            "training.replay_store is 'reverb', which is for Linux on x86-64 only; this is "
+            f"{sys.platform} on {platform.machine()}. Leave it at 'memory'."
         )
     if importlib.util.find_spec("reverb") is None:
         raise errors.ConfigError(

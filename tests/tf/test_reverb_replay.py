@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import importlib.util
 import logging
+import platform
 import socket
 import sys
 
@@ -252,9 +253,13 @@ def test_where_it_is_not_installed_it_says_what_to_install(make, monkeypatch):
         make()
 
 
-def test_where_it_is_not_made_for_the_system_it_is_refused(make, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(errors.ConfigError, match=r"is for Linux only; this is darwin\."):
+@pytest.mark.parametrize(("system", "machine"), [("darwin", "x86_64"), ("linux", "aarch64")])
+def test_where_it_is_not_made_for_the_machine_it_is_refused(make, monkeypatch, system, machine):
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    with pytest.raises(
+        errors.ConfigError, match=rf"on x86-64 only; this is {system} on {machine}\. Leave"
+    ):
         make()
 
 
