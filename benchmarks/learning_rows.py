@@ -63,8 +63,8 @@ def _pendulum(agent: str, steps: int, every: int, *published: Published) -> Row:
     return Row("gym/Pendulum-v1", agent, steps, every, -200.0, published=published)
 
 
-def _lander(agent: str, kind: str = "") -> Row:
-    return Row(f"gym/LunarLander{kind}-v3", agent, 300_000, 10_000, 200.0)
+def _lander(agent: str, steps: int, kind: str = "") -> Row:
+    return Row(f"gym/LunarLander{kind}-v3", agent, steps, 10_000, 200.0)
 
 
 def _oval(agent: str, steps: int) -> Row:
@@ -81,15 +81,15 @@ ROWS: dict[str, Row] = {
     "pendulum-td3": _pendulum("td3", 10_000, 1_000, Published(_ZOO, -151.9, 20_000)),
     "pendulum-sac": _pendulum("sac", 10_000, 1_000, Published(_ZOO, -157.0, 20_000)),
     "pendulum-ppo": _pendulum("ppo", 100_000, 5_000, Published(_ZOO, -172.2, 100_000)),
-    "lander-ddqn": _lander("ddqn"),
-    "lander-ppo": _lander("ppo"),
+    "lander-ddqn": _lander("ddqn", 200_000),
+    "lander-ppo": _lander("ppo", 300_000),
     "cartpole-dqn-rnn": _cart_pole("dqn-rnn", 50_000),
     "cartpole-ppo-rnn": _cart_pole("ppo-rnn", 100_000),
     "cartpole-sac": _cart_pole("sac", 50_000),
     "cartpole-td3": _cart_pole("td3", 50_000),
     "pendulum-dqn": _pendulum("dqn", 20_000, 1_000),
-    "lander-continuous-sac": _lander("sac", "Continuous"),
-    "lander-continuous-td3": _lander("td3", "Continuous"),
+    "lander-continuous-sac": _lander("sac", 200_000, "Continuous"),
+    "lander-continuous-td3": _lander("td3", 200_000, "Continuous"),
     "oval-ppo": _oval("ppo", 1_500_000),
     "oval-sac": _oval("sac", 800_000),
     "oval-td3": _oval("td3", 1_000_000),
