@@ -140,9 +140,14 @@ _LANDER = {
     }
 }
 
-# Many small rewards for swinging up, all of them negative: a near horizon, and the rate, gamma
-# and the steps between two trainings of RL Zoo's tuned settings, kept for 8 games.
-_PENDULUM = {"ppo": {"rollout_length": 256, "minibatch_size": 64, "gamma": 0.9}}
+# Rewards a step, all negative: ppo with a near horizon (RL Zoo's rate, gamma and steps between two
+# trainings); bins of the torque with returns of one step, which no later choice of bin spoils.
+_VALUES = {"learning_rate": 1e-3, "num_steps": 1, "target_update_tau": 0.01}
+_PENDULUM = {
+    "ppo": {"rollout_length": 256, "minibatch_size": 64, "gamma": 0.9},
+    "dqn": _VALUES,
+    "ddqn": _VALUES,
+}
 
 _BOX2D = "needs the extra: pip install 'gamebridge[box2d]'"
 _ATARI = "needs the extra: pip install 'gamebridge[atari]'"
