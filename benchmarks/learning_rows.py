@@ -93,5 +93,5 @@ ROWS: dict[str, Row] = {
     "oval-ppo": _oval("ppo", 1_500_000),
     "oval-sac": _oval("sac", 800_000),
     "oval-td3": _oval("td3", 1_000_000),
-    "oval-dqn": _oval("dqn", 1_000_000),
+    "oval-dqn": _oval("dqn", 1_500_000),
 }

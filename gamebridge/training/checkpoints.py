@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -461,4 +462,13 @@ def _existing(path: pathlib.Path) -> pathlib.Path:
 
 def _first_line(error: BaseException) -> str:
     text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0][:300]}" if text else type(error).__name__
+    if not text:
+        return type(error).__name__
+    line = text.splitlines()[0]
+    if isinstance(error, tf.errors.OpError):
+        # "{{node ...}} path of a file; what the system says [Op:SaveV2]"
+        line = re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", line).strip()
+        _, found, cause = line.rpartition("; ")
+        if found:
+            return cause
+    return f"{type(error).__name__}: {line[:300]}"

@@ -189,6 +189,9 @@ class Driver(abc.ABC):
                 f"{str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}. "
                 "Mend the agent's act or train; its own traceback is the cause of this error."
             ) from error
+        if isinstance(original, errors.ActionError):
+            # What weights that are not finite give is no action, and no fault of a game.
+            self.check_weights()
         # Out here it keeps its own cause, which `raise ... from` would replace.
         raise original
 

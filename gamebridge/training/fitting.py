@@ -7,7 +7,7 @@ import math
 from gamebridge import errors
 from gamebridge.contract import game as games
 from gamebridge.contract import records, specs
-from gamebridge.wrappers import actions, choices, preferences
+from gamebridge.wrappers import actions, bounds, choices, preferences
 from gamebridge.wrappers.settings import WrapperSettings
 
 # Odd, so that there is one in the middle: games rest at 0.
@@ -41,13 +41,19 @@ def fit(
       FitError: they cannot be joined.
     """
     wrappers = wrappers or WrapperSettings()
-    fitted, notes = actions.canonical(game)
+    _check_observation(record, game)
+    notes = []
+    if wrappers.action_bound is not None and bounds.is_endless(game.action_spec()):
+        game = bounds.Bounded(game, wrappers.action_bound)
+        notes.append(f"action: bounded, now {actions.shown(game.action_spec())}")
+    fitted, done = actions.canonical(game)
+    notes += done
     form = actions.form(fitted.action_spec())
     if form is None:
         raise errors.FitError(
             f"{record.id} cannot play {game.name}: its action has {_unknown(game.action_spec())}. "
-            "Agents give integers with bounds and floats: give the game's action spec a minimum "
-            "and a maximum."
+            "Agents give floats, and integers with bounds, one at least: give integers of the "
+            "game's action spec a minimum and a maximum."
         )
     _check_values(record, fitted)
     _check_masks(record, fitted)
@@ -82,8 +88,7 @@ def _adapted(
     raise errors.FitError(
         f"{record.id} cannot play {game.name}: it gives "
         f"{' or '.join(_GIVES[one] for one in gives)}, and the game takes {actions.shown(spec)}"
-        f"{_obstacle(gives, is_bounded, num_combinations, wrappers)}. Choose another agent "
-        "(`gamebridge agents`)."
+        f"{_obstacle(gives, is_bounded, num_combinations, wrappers)}"
     )
 
 
@@ -138,13 +143,21 @@ def _obstacle(
     wrappers: WrapperSettings,
 ) -> str:
     if not is_bounded:
-        return ", whose floats have no bounds to be cut into values between"
+        return (
+            ", whose floats have no bounds (1e30 and beyond is none) to be cut into values "
+            "between. Set wrappers.action_bound, or choose ppo."
+        )
     if "discrete" in gives and num_combinations > wrappers.max_actions:
+        enough = (
+            f"Set wrappers.max_actions to {num_combinations}, or choose"
+            if num_combinations <= _MOST_VALUES
+            else "Choose"
+        )
         return (
             f", which makes {num_combinations:,} combinations; wrappers.max_actions allows "
-            f"{wrappers.max_actions:,}"
+            f"{wrappers.max_actions:,}. {enough} another agent (`gamebridge agents`)."
         )
-    return ""
+    return ". Choose another agent (`gamebridge agents`)."
 
 
 def _unknown(spec: specs.Spec) -> str:
@@ -152,6 +165,15 @@ def _unknown(spec: specs.Spec) -> str:
         if not actions.is_known(leaf):
             return f"{path + ': ' if path else ''}{leaf}"
     return "no parts"
+
+
+def _check_observation(record: records.AgentRecord, game: games.Game) -> None:
+    for path, leaf in specs.named_leaves(game.observation_spec()):
+        if not math.prod(leaf.shape):
+            raise errors.FitError(
+                f"{record.id} cannot play {game.name}: {path or 'its observation'} is {leaf}, with "
+                "nothing to see. Leave it out; a game without anything to see can show one 0."
+            )
 
 
 def _check_values(record: records.AgentRecord, game: games.Game) -> None:

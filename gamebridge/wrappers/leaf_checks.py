@@ -36,6 +36,9 @@ class LeafCheck:
         self._shape = (num_slots, *spec.shape)
         self._dtype = spec.dtype
         self._is_float = spec.dtype.kind == "f"
+        # Whatever a game shows, agents see float32.
+        kind = min(spec.dtype, np.dtype(np.float32)) if self._is_float else np.dtype(np.float32)
+        self._most = float(np.finfo(kind).max)
         # Of the full shape: broadcasting would double the cost of a small leaf.
         self._low = self._bound(spec.minimum, np.greater)
         self._high = self._bound(spec.maximum, np.less)
@@ -89,10 +92,12 @@ class LeafCheck:
         """Returns slot and description of the first NaN or Inf in `rows`, bool [B]."""
         if not self._is_float:
             return None
-        index = _first(~np.isfinite(array), rows)
+        # NaN is not less than anything.
+        index = _first(~(np.abs(array) <= self._most), rows)
         if index is None:
             return None
-        return index[0], f"{self._name(index)} is {array[index]}; expected a finite number."
+        wanted = "a finite number" + (" that float32 can hold" if self._dtype.itemsize > 4 else "")
+        return index[0], f"{self._name(index)} is {array[index]}; expected {wanted}."
 
     def first_out_of_bounds(self, array: Array, rows: Array) -> tuple[int, str] | None:
         """Returns slot and description of the first value out of bounds in `rows`, bool [B]."""
@@ -116,12 +121,11 @@ class LeafCheck:
         """Returns ufuncs, with what to compare with, that are true for all that is right."""
         low, high = self._low, self._high
         if self._is_float:
-            if low is None and high is None:
+            if low is None and high is None and self._dtype.itemsize <= 4:
                 return [(np.isfinite,)]
             # NaN fails both, and so does Inf where infinite bounds are made finite ones.
-            most = np.finfo(self._dtype).max
-            low = np.maximum(-np.inf if low is None else low, np.full(self._shape, -most))
-            high = np.minimum(np.inf if high is None else high, np.full(self._shape, most))
+            low = np.maximum(-np.inf if low is None else low, np.full(self._shape, -self._most))
+            high = np.minimum(np.inf if high is None else high, np.full(self._shape, self._most))
             low, high = low.astype(self._dtype), high.astype(self._dtype)
         tests = ((np.greater_equal, low), (np.less_equal, high))
         return [(test, bound) for test, bound in tests if bound is not None]

@@ -69,6 +69,8 @@ class WrapperSettings:
       action_bins: how many values of each number of an action there are for an agent that
         chooses among a few; None for as many as `max_actions` allows, 3 to 11.
       max_actions: how many combinations of choices may become one choice.
+      action_bound: what numbers of an action that the game gives no bounds are held between,
+        from minus this to this; None leaves them without.
     """
 
     images: ImageSettings | None = None
@@ -77,6 +79,7 @@ class WrapperSettings:
     guard: Literal["refuse", "clip", "off"] = "refuse"
     action_bins: int | None = None
     max_actions: int = 4096
+    action_bound: float | None = None
 
     def __post_init__(self) -> None:
         """Checks the numbers and words.
@@ -90,6 +93,8 @@ class WrapperSettings:
         if self.action_bins is not None:
             _check_whole("action_bins", self.action_bins, 2, 1024)
         _check_whole("max_actions", self.max_actions, 2, _MOST_ACTIONS)
+        if self.action_bound is not None and not 0 < self.action_bound < 1e30:
+            raise ValueError(f"action_bound is {self.action_bound!r}: expected above 0, finite.")
         if self.guard not in ("refuse", "clip", "off"):
             raise ValueError(f"guard is {self.guard!r}: expected 'refuse', 'clip' or 'off'.")
 

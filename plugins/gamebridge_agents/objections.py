@@ -70,7 +70,7 @@ def to_squashing(observation: specs.Spec, action: specs.Spec, settings: Any) -> 
 def unbounded(low: Any, high: Any) -> str:
     """Says that an action has no finite bounds."""
     return (
-        f"The game's action is floats from {low} to {high}: an actor that squashes its "
-        "actions needs finite bounds. Give the game's action spec a minimum and a maximum, "
-        "or choose ppo."
+        f"floats from {-np.inf if low is None else low} to {np.inf if high is None else high} "
+        "(1e30 and beyond is no bound) cannot be given by an actor that squashes its actions to "
+        "their bounds. Set wrappers.action_bound, or choose ppo."
     )

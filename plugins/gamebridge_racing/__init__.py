@@ -39,6 +39,18 @@ _PPO_MANY = {
 }
 # A step of the car takes a microsecond and a gradient two milliseconds: more steps for each.
 _SPARING: dict[str, Any] = {"train_interval": 8, "units": (128, 128), "reward_scale": 0.1}
+# Of seven values each for steering and pedal, or of fifteen actions: slow and long, with hardly
+# any chance left in it, since one wrong turn at speed ends at a wall.
+_VALUES: dict[str, Any] = {
+    "learning_rate": 2.5e-4,
+    "train_interval": 4,
+    "target_update_tau": 0.002,
+    "replay_capacity": 400_000,
+    "epsilon_steps": 50_000,
+    "epsilon_end": 0.01,
+    "reward_scale": 0.1,
+}
+_BINS = {"action_bins": 7}
 # A quarter of the pixels still shows walls and gauges, and costs a quarter of the time.
 _PIXEL_WRAPPERS: dict[str, Any] = {
     "action_repeat": 2,
@@ -57,7 +69,7 @@ def gamebridge_games() -> Iterator[GameRecord]:
                 summary=f"{what}: {how}.",
                 make=functools.partial(_make, view, actions),
                 settings=schema,
-                wrappers=_PIXEL_WRAPPERS if view == "pixels" else {},
+                wrappers=_PIXEL_WRAPPERS if view == "pixels" else _BINS,
                 presets=_presets(track, view),
                 training={"checkpoint_interval_steps": 100_000 if view == "pixels" else 400_000},
                 num_slots=32,
@@ -70,6 +82,7 @@ def _presets(track: str, view: settings.View) -> dict[str, dict[str, Any]]:
     return {
         "ppo": _PPO if track == "oval" else _PPO_MANY,
         **dict.fromkeys(("ddpg", "td3", "sac"), _SPARING),
+        **dict.fromkeys(("dqn", "ddqn"), _VALUES),
     }
 
 

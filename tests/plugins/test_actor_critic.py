@@ -416,7 +416,7 @@ def test_the_greedy_policy_always_gives_the_same_and_reaches_both_bounds(many):
     ids=["none", "half", "floats"],
 )
 def test_actions_without_finite_bounds_are_refused(make_learner, agent, action):
-    with pytest.raises(errors.FitError, match=r"needs finite bounds\. Give the game's action"):
+    with pytest.raises(errors.FitError, match=r"to their bounds\. Set wrappers\.action_bound"):
         make_learner(agent, bounded(action=action), **SMALL)
 
 

@@ -158,17 +158,22 @@ def test_other_masks_are_refused(masks, shown):
             DISCRETE,
             specs.box((9,), -1.0, 1.0),
             r"it gives one integer, and the game takes float32 \[9\] in \[-1, 1\], which makes "
-            r"19,683 combinations; wrappers.max_actions allows 4,096\. Choose another agent",
+            r"19,683 combinations; wrappers.max_actions allows 4,096\. Set wrappers.max_actions to "
+            "19683, or choose another agent",
         ),
         (
             DISCRETE,
             specs.box((2,)),
-            "the game takes .*, whose floats have no bounds to be cut into values between",
+            r"the game takes .*, whose floats have no bounds .* Set wrappers.action_bound, or",
         ),
         (CONTINUOUS, (specs.discrete(2), specs.box((1,))), "it gives one array of floats"),
         (DISCRETE, specs.discrete(10**6), "it takes one integer out of 1,000,000"),
         (EVERYTHING, specs.box((0,)), r"its action has float32 \[0\]"),
-        (ANY, {"a": specs.box((), dtype=np.int64)}, r"its action has a: int64 \[\]\. Agents give"),
+        (
+            ANY,
+            {"a": specs.box((), dtype=np.int64)},
+            r"its action has a: int64 \[\]\. Agents give fl",
+        ),
         (ANY, ((),), r"its action has no parts"),
     ],
 )
@@ -178,3 +183,33 @@ def test_what_cannot_be_joined_is_refused_by_name(record, spec, wants):
     ) as caught:
         fitting.fit(record, game(spec))
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (None, None, ([-2.0, -2.0], [2.0, 2.0])),
+        ([-np.inf, -1.0], [np.inf, 1.0], ([-2.0, -1.0], [2.0, 1.0])),
+        ([5.0, -3.4e38], [np.inf, -7.0], ([5.0, -11.0], [9.0, -7.0])),
+    ],
+)
+def test_floats_without_bounds_get_those_that_are_asked_for(low, high, expected):
+    endless = game(specs.box((2,), low, high))
+    with pytest.raises(errors.FitError, match=r"Set wrappers\.action_bound"):
+        fitting.fit(DISCRETE, endless)
+    fitted, notes = fitting.fit(DISCRETE, endless, WrapperSettings(action_bound=2.0))
+    assert notes[0].startswith("action: bounded, now float32 [2] in ")
+    least, most = specs.box((2,), *expected).minimum, specs.box((2,), *expected).maximum
+    told = []
+    endless.step = lambda action, active=None: told.append(np.copy(action))
+    for choice in (0, fitted.action_spec().num_values - 1):
+        fitted.step(np.array([choice]))
+    np.testing.assert_allclose(told, [[least], [most]])
+
+
+def test_a_game_with_a_leaf_in_which_there_is_nothing_to_see_is_refused():
+    empty = game(specs.discrete(3))
+    spec = {"far": specs.box((2,)), "near": specs.box((0,))}
+    empty.observation_spec = lambda: spec
+    with pytest.raises(errors.FitError, match=r"near is float32 \[0\], with nothing to see"):
+        fitting.fit(ANY, empty)

@@ -16,6 +16,7 @@ import tensorflow as tf  # noqa: E402, TID253
 
 from gamebridge.tf import environment  # noqa: E402
 from gamebridge.training import learners, on_policy, session  # noqa: E402
+from gamebridge.wrappers import guards  # noqa: E402
 
 
 class Recorder(Wrapper):
@@ -253,6 +254,24 @@ def test_a_loss_that_is_not_finite_stops_the_training(loss):
     ) as caught:
         driver.advance(5)
     assert caught.value.exit_code == 7
+
+
+@pytest.mark.parametrize(
+    ("weight", "kind", "message"),
+    [
+        (float("nan"), errors.DivergenceError, r"head.* became infinite or NaN at step 1"),
+        (1.0, errors.ActionError, r"action .direction. is 7; expected \[0, 1\]"),
+    ],
+)
+def test_an_action_that_is_none_is_looked_for_in_the_weights_first(weight, kind, message):
+    driver, learner = driver_of(guards.ValueGuard(fakes.Corridor(1)))
+    learner.trackables = lambda: {"head": tf.Variable([weight], name="head")}
+    learner.act = lambda time_step, seed: (
+        tf.constant([7], learner._spec.dtype),
+        {"number": tf.zeros(1)},
+    )
+    with pytest.raises(kind, match=message):
+        driver.advance(5)
 
 
 def test_what_is_no_learner_is_refused():

@@ -104,7 +104,14 @@ def test_a_game_that_keeps_to_its_spec_passes_untouched():
         (
             ("pose", 1, 0),
             -np.inf,
-            "observation 'pose/0'[1, 0] is -inf; expected a finite number." + MEND,
+            "observation 'pose/0'[1, 0] is -inf; expected a finite number that float32 can hold."
+            + MEND,
+        ),
+        (
+            ("pose", 1, 0),
+            -1e39,
+            "observation 'pose/0'[1, 0] is -1e+39; expected a finite number that float32 can hold."
+            + MEND,
         ),
         (("slip", 0), -np.inf, "observation 'slip'[0] is -inf; expected a finite number." + MEND),
         (("slip", 0), 1.5, "observation 'slip'[0] is 1.5; expected [-inf, 1.0]." + CLIP),
