@@ -81,6 +81,8 @@ def train(
             restored = sitting.restore()
             if restored is not None:
                 announce(f"Going on from the checkpoint of step {restored.step:,}.")
+                if restored.step >= steps:
+                    announce(f"That is {steps:,} steps already: give --steps more to train on.")
             sitting.train(steps)
         except errors.Stopped:
             raise

@@ -86,8 +86,8 @@ class Trial:
         return int(words[-1]) if words[0] == "exited" else -signal.SIGKILL
 
     def last_words(self) -> str:
-        """The newest line that it wrote, once it has ended: its error."""
-        return ([*self._child.tail()] or ["it said nothing"])[-1]
+        """The newest line that it wrote, once it has ended: its error; else how it ended."""
+        return ([*self._child.tail()] or [f"it {self._child.ending()} and said nothing"])[-1]
 
 
 def main(settings: str, folder: str) -> int:
