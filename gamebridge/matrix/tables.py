@@ -14,7 +14,8 @@ _BEGIN, _END = "<!-- matrix -->", "<!-- /matrix -->"
 # What stands in a cell: joined as it is, by adaptors, not at all; and after a trial.
 _PLAIN, _ADAPTED, _REFUSED, _FAILED = "yes", "yes*", "-", "FAILED"
 _LEGEND = (
-    f"{_PLAIN}: as it is; {_ADAPTED}: by adaptors, which are below; {_REFUSED}: cannot be joined"
+    f"{_PLAIN}: as it is; {_ADAPTED}: by adaptors, which `gamebridge matrix` names; "
+    f"{_REFUSED}: cannot be joined"
 )
 
 
@@ -33,20 +34,12 @@ def text(cells: Sequence[Cell], trials: Sequence[Trial] = ()) -> str:
 
 
 def markdown(cells: Sequence[Cell], trials: Sequence[Trial] = ()) -> str:
-    """Returns the table as Markdown, with adaptors and reasons folded away under it."""
+    """Returns the table as Markdown, without adaptors and reasons."""
     head, *rows = _grid(cells, trials)
     lines = [f"| {' | '.join(head)} |", f"|---{'|:-:' * (len(head) - 1)}|"]
     lines += [f"| {' | '.join(row)} |".replace("yes*", "yes\\*") for row in rows]
     lines += ["", _summary(cells, trials).replace("yes*", "yes\\*")]
     return "\n".join(lines)
-
-
-def details(cells: Sequence[Cell]) -> str:
-    """Returns adaptors and reasons of each game as Markdown lists."""
-    lines = []
-    for title, notes in _notes(cells):
-        lines += ["", f"**{title}**", "", *(f"* {note}" for note in notes)]
-    return "\n".join(lines).strip()
 
 
 def write(path: pathlib.Path, table: str) -> None:

@@ -23,7 +23,7 @@ def test_the_text_has_a_row_a_game_and_says_once_what_holds_for_several_agents()
         "a/one  yes  yes*",
         "a/two  -    -",
         "",
-        "yes: as it is; yes*: by adaptors, which are below; -: cannot be joined. "
+        "yes: as it is; yes*: by adaptors, which `gamebridge matrix` names; -: cannot be joined. "
         "2 of 4 pairs can be joined.",
         "",
         "a/one",
