@@ -62,7 +62,8 @@ def main() -> None:
 def read() -> dict[tuple[str, int], dict[str, Any]]:
     """What is there: (row, seed) -> the contents of its file."""
     found = {}
-    for path in sorted(FOLDER.glob("*.json")):
+    # Beside them lies what `learning_peers` measured.
+    for path in sorted(FOLDER.glob("*-[0-9]*.json")):
         values = json.loads(path.read_text(encoding="utf-8"))
         found[values["row"], values["seed"]] = values
     return found
