@@ -115,6 +115,14 @@ def test_dqn_resumed_equals_dqn_never_stopped(halves, tmp_path):
     assert f"Going on from the checkpoint of step {first[-1]:,}." in said
 
 
+def test_a_run_that_has_its_steps_says_so_and_trains_no_more(copied):
+    said = []
+    before = saved_steps(copied)
+    gamebridge.resume(copied, 100, announce=said.append)
+    assert "That is 100 steps already: give --steps more to train on." in said
+    assert saved_steps(copied) == before
+
+
 def test_ppo_resumed_equals_ppo_never_stopped(tmp_path):
     gamebridge.train("gym/CartPole-v1", "ppo", 400, tmp_path / "unbroken", 2, 3, PPO)
     gamebridge.train("gym/CartPole-v1", "ppo", 200, tmp_path / "stopped", 2, 3, PPO)

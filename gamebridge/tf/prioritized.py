@@ -17,7 +17,8 @@ from typing import Any
 import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
-from gamebridge.tf import replay, ring, sum_tree
+from gamebridge.contract import game as games
+from gamebridge.tf import replay, sum_tree
 
 # The paper's epsilon: what has no error now is still drawn again.
 LEAST_ERROR = 1e-6
@@ -104,7 +105,7 @@ class PrioritizedReplay(replay.Replay):
         is_stored = tf.ones([self.num_slots], tf.bool) if stored is None else stored
         slot = tf.range(self.num_slots, dtype=tf.int64)
         begun, gone = number - self._num_steps, number - self._kept
-        is_played = tf.not_equal(self._reader.one("step_type", begun, slot), ring.LAST)
+        is_played = tf.not_equal(self._reader.one("step_type", begun, slot), games.LAST)
         is_new = tf.logical_and(is_stored, begun >= 0)
         nowhere = self.length * self.num_slots + slot
         self._tree.set(

@@ -17,11 +17,11 @@ import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge import errors
+from gamebridge.contract import game as games
 from gamebridge.contract.specs import Array
 from gamebridge.tf import packing, prioritized, reverb_server, samples
 from gamebridge.tf import rows as row_layouts
 
-_LAST = int(ts.StepType.LAST)
 # What the server takes for a row and its item beside the row's bytes, about.
 _MORE_BYTES = 1_700
 
@@ -133,7 +133,7 @@ class ReverbReplay:
         running = tf.constant(self._num_added > 0)
         if slots is not None:
             running = tf.logical_and(running, slots)
-        last = time_step._replace(step_type=tf.fill([self.num_slots], _LAST))
+        last = time_step._replace(step_type=tf.fill([self.num_slots], games.LAST))
         action = tf.nest.map_structure(
             lambda spec: tf.zeros([self.num_slots, *spec.shape], spec.dtype),
             self._layout.specs["action"],
@@ -202,7 +202,7 @@ class ReverbReplay:
     def restore_rows(self, start: Array, stop: Array, rows: dict[str, Array]) -> None:
         """Adds what `rows` gave for `start` and `stop`."""
         nest = self._layout.nest({name: tf.constant(array) for name, array in rows.items()})
-        packed, is_last = self._packing.pack(nest).numpy(), nest["step_type"].numpy() == _LAST
+        packed, is_last = self._packing.pack(nest).numpy(), nest["step_type"].numpy() == games.LAST
         index = 0
         for slot, (first, end) in enumerate(zip(start, stop, strict=True)):
             self._num_added[slot] = first

@@ -18,11 +18,10 @@ import tensorflow as tf  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
 from gamebridge import errors
+from gamebridge.contract import game as games
 from gamebridge.contract.specs import Array
 from gamebridge.tf import memory
 from gamebridge.tf import rows as row_layouts
-
-LAST = int(ts.StepType.LAST)
 
 
 class Ring(tf.Module):
@@ -127,7 +126,7 @@ class Ring(tf.Module):
         running = self._num_added > 0
         if slots is not None:
             running = tf.logical_and(running, slots)
-        last_rows = tf.fill([self.num_slots], LAST)
+        last_rows = tf.fill([self.num_slots], games.LAST)
         name = "next_step_type"
         self._write(self._rows[name], last_rows, self._num_added - 1, running)
         last = time_step._replace(step_type=last_rows)

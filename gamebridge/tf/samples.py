@@ -13,11 +13,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf  # noqa: TID253
-from tf_agents.trajectories import time_step as ts  # noqa: TID253
 
+from gamebridge.contract import game as games
 from gamebridge.tf import rows, stacks
-
-_LAST = int(ts.StepType.LAST)
 
 
 class Transition(NamedTuple):
@@ -124,14 +122,14 @@ class Reader:
         """Returns what `transition` takes of those that begin at rows `start` of slots `slot`."""
         rewards = self._at("reward", start, slot, num_steps)
         discounts = self._at("discount", start, slot, num_steps)
-        over = tf.equal(self._at("next_step_type", start, slot, num_steps), _LAST)
+        over = tf.equal(self._at("next_step_type", start, slot, num_steps), games.LAST)
         # alive[:, k]: the episode had not ended before step k of the n.
         alive = tf.cast(tf.math.cumsum(tf.cast(over, tf.int32), 1, exclusive=True) == 0, tf.float32)
         powers = tf.constant([gamma**k for k in range(num_steps)], tf.float32)
         steps_discount = tf.where(alive > 0, discounts, 1.0)
         reached = tf.math.cumprod(steps_discount, 1, exclusive=True) * powers * alive
         num_taken = tf.reduce_sum(alive, 1)
-        is_last = tf.equal(self.one("step_type", start, slot), _LAST)
+        is_last = tf.equal(self.one("step_type", start, slot), games.LAST)
         found = {
             "action": self.one("action", start, slot),
             "reward": tf.reduce_sum(rewards * reached, 1),
@@ -191,7 +189,7 @@ class Reader:
         # A game that was lost says LAST with what it had said before: no frame came in.
         is_same = tf.logical_and(
             self.one("next_is_same", number - 1, slot),
-            tf.equal(self.one("step_type", number, slot), _LAST),
+            tf.equal(self.one("step_type", number, slot), games.LAST),
         )
         newest = number - tf.cast(is_same, tf.int64)
         back = tf.range(max(depths) - 1, dtype=tf.int64)

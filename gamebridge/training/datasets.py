@@ -19,7 +19,7 @@ from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
 from gamebridge.training import trained_specs
-from gamebridge.wrappers import actions
+from gamebridge.wrappers import actions, bounds
 from gamebridge.wrappers import episodes as episode_logs
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _fitting(runs: list[_Run], num_rows: int) -> tuple[list[_Run], list[_Run]]:
 
 def _unwrapped(game: games.Game) -> tuple[actions.Canonical | None, games.Game]:
     """Returns what makes the game's actions canonical, and the game itself."""
-    while isinstance(game, episode_logs.EpisodeLog):
+    while isinstance(game, (episode_logs.EpisodeLog, bounds.Bounded)):
         game = game.game
     if isinstance(game, actions.Canonical):
         return game, game.game

@@ -20,7 +20,6 @@ import numpy as np
 import tensorflow as tf  # noqa: TID253
 from tf_agents.agents import tf_agent  # noqa: TID253
 from tf_agents.specs import tensor_spec  # noqa: TID253
-from tf_agents.trajectories import policy_step, trajectory  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
@@ -30,8 +29,6 @@ from gamebridge.tf import optimizers
 from gamebridge.tf import replay as replays
 from gamebridge.training import learners
 from gamebridge_agents import continuous_networks, objections, replaying
-
-_MID = int(ts.StepType.MID)
 
 
 class ActorCriticLearner(learners.OffPolicyLearner):
@@ -120,14 +117,7 @@ class ActorCriticLearner(learners.OffPolicyLearner):
         )
 
     def _train_agent(self, batch: replays.Transition) -> tf_agent.LossInfo:
-        count = self._settings.batch_size
-        steps = tf.fill([count], _MID)
-        # The agent multiplies by gamma once; the rest of an n-step discount is in `discount`.
-        experience = trajectory.Transition(
-            ts.TimeStep(steps, tf.zeros([count]), tf.ones([count]), batch.observation),
-            policy_step.PolicyStep(batch.action, (), ()),
-            ts.TimeStep(steps, batch.reward, batch.discount, batch.next_observation),
-        )
+        experience = replaying.experience(batch, self._settings.batch_size)
         return self._agent.train(experience, batch.weight)
 
 

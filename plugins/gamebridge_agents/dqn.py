@@ -7,7 +7,6 @@ from typing import Any
 import tensorflow as tf  # noqa: TID253
 from tf_agents.agents import tf_agent  # noqa: TID253
 from tf_agents.agents.dqn import dqn_agent  # noqa: TID253
-from tf_agents.trajectories import policy_step, trajectory  # noqa: TID253
 from tf_agents.trajectories import time_step as ts  # noqa: TID253
 from tf_agents.utils import common  # noqa: TID253
 
@@ -110,18 +109,9 @@ class DQNLearner(learners.OffPolicyLearner):
         return info.extra.td_error
 
     def _experience(self, batch: replays.Transition) -> Any:
-        # The agent multiplies by gamma once; the rest of the n-step discount is in `discount`.
         # A row without weight is passed as LAST, which the agent's loss masks.
-        count = self._settings.batch_size
         first = tf.where(batch.weight > 0, _MID, _LAST)
-        zeros, ones = tf.zeros([count]), tf.ones([count])
-        return trajectory.Transition(
-            ts.TimeStep(first, zeros, ones, batch.observation),
-            policy_step.PolicyStep(batch.action, (), ()),
-            ts.TimeStep(
-                tf.fill([count], _MID), batch.reward, batch.discount, batch.next_observation
-            ),
-        )
+        return replaying.experience(batch, self._settings.batch_size, first)
 
     def _make_network(self, request: AgentRequest, seen_spec: Any) -> Any:
         settings = self._settings

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import re
 import resource
 import shutil
 from typing import ClassVar
@@ -390,11 +389,9 @@ def test_a_full_disk_leaves_the_older_checkpoints_intact(saved, num_bytes):
             errors.StorageError,
             match=r"Cannot save the checkpoint of step 400 in .*MiB free\)\. Older checkpoints are "
             "intact; free space",
-        ) as caught,
+        ),
     ):
         state.checkpoints.save(400, {})
-    # Of TensorFlow's words none but the system's.
-    assert not re.search(r"\{\{|\[Op:|tempstate", str(caught.value))
     assert not list(folder.rglob(".tmp-*"))
     other = State(folder)
     assert other.checkpoints.restore().step == 300
@@ -411,7 +408,11 @@ def test_a_full_disk_leaves_the_best_one_intact(tmp_path):
     state.checkpoints.save_best(100, {})
     with (
         file_size_limit(100),
-        pytest.raises(errors.StorageError, match=r"Cannot save the best checkpoint in .*Free"),
+        # Of what TensorFlow says only what it was told itself.
+        pytest.raises(
+            errors.StorageError,
+            match=r"^Cannot save the best checkpoint in \S*/best: File too large\. Free space",
+        ),
     ):
         state.checkpoints.save_best(200, {})
     assert state.checkpoints.restore("best").step == 100

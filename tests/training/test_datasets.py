@@ -10,7 +10,7 @@ from gamebridge.contract import specs
 from gamebridge.evaluation import rollout, saved_episodes, saving
 from gamebridge.testing import fakes, numbered
 from gamebridge.training import datasets
-from gamebridge.wrappers import actions, choices, episodes
+from gamebridge.wrappers import actions, bounds, choices, episodes
 
 NUM_EPISODES = 40
 
@@ -143,6 +143,15 @@ def test_an_adaptor_without_a_way_back_is_refused(saved):
         errors.FitError, match=r"testing/target takes float32 .* only gives .*int64"
     ):
         make(saved, game=episodes.EpisodeLog(game))
+
+
+def test_bounds_that_an_action_was_given_are_no_obstacle(tmp_path):
+    class Endless(fakes.Target):
+        def action_spec(self):
+            return specs.box((1,))
+
+    guesses = save(Endless(1), tmp_path, [3], lambda o: o)
+    assert make(guesses, game=bounds.Bounded(Endless(1), 1.0)).num_rows == 10
 
 
 def test_actions_are_those_that_the_agent_would_have_given(tmp_path):

@@ -150,6 +150,13 @@ test_study.make(pathlib.Path(sys.argv[1])).search(1, 1)
 """
 
 
+def test_one_that_was_killed_says_so(tmp_path, monkeypatch):
+    plays(monkeypatch, then="os.kill(os.getpid(), 9) if number == 1 else None")
+    said = []
+    make(tmp_path, said).search(2, 1)
+    assert said[1].endswith("failed: it was killed by SIGKILL and said nothing")
+
+
 def test_a_study_that_is_killed_leaves_no_process_and_goes_on(tmp_path, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)]) as process:
         path = tmp_path / "trials" / "0000" / "pid"
