@@ -29,7 +29,7 @@ CHECKOUT = pathlib.Path(__file__).resolve().parent.parent
 # in one word ("host+loading+plugins") are one part.
 LAYERS = [
     ["errors"],
-    ["config", "machine", "interpreters"],
+    ["config", "files", "machine", "interpreters"],
     ["supervision"],
     ["contract"],
     ["host+loading+plugins", "adapters", "wrappers", "testing", "doctor", "environments"],

@@ -14,14 +14,13 @@ import logging
 import math
 import os
 import pathlib
-import shutil
 import types
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
-from gamebridge import errors
+from gamebridge import errors, files
 from gamebridge.contract.specs import Array
 
 if TYPE_CHECKING:
@@ -298,7 +297,6 @@ def check_frame(frame: object, shape: tuple[int, ...] | None, label: str) -> Non
 
 def _free_space(path: pathlib.Path) -> str:
     try:
-        free = shutil.disk_usage(path.parent).free
+        return f"{files.free_mib(path):,.0f} MiB are free there"
     except OSError:
         return f"the folder '{path.parent}' cannot be read"
-    return f"{free / 2**20:,.0f} MiB are free there"

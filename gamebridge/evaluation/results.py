@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gamebridge import errors
+from gamebridge import errors, files
 from gamebridge.evaluation import rollout
 
 _RESAMPLES = 2_000
@@ -109,9 +108,7 @@ class Evaluation:
         path = folder / "evaluation.json"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / ".tmp-evaluation.json"
-            temporary.write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
-            os.replace(temporary, path)
+            files.write_text(path, json.dumps(self.to_dict(), indent=1) + "\n")
         except OSError as error:
             raise errors.StorageError(
                 f"Cannot write {path}: {error}. Free space or make the folder writable."

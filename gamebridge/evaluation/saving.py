@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
-from gamebridge import errors
+from gamebridge import errors, files
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.contract.specs import Array
@@ -194,10 +194,9 @@ class Saver:
             file.flush()
             os.fsync(file.fileno())
         facts |= {"bytes": data.stat().st_size, "sha256": episode_format.digest(data)}
-        _write_json(temporary / episode_format.METADATA, facts)
-        _sync(temporary)
+        files.write_text(temporary / episode_format.METADATA, json.dumps(facts))
         os.rename(temporary, self._folder / str(number))
-        _sync(self._folder)
+        files.sync(self._folder)
 
     def _describe(self) -> None:
         """Writes the folder's own metadata.json."""
@@ -207,28 +206,24 @@ class Saver:
             whole += 1
         origin = self._origin
         name = re.sub(r"[^\w]+", "-", f"{origin.game.partition('/')[2]}-{origin.agent}").strip("-")
-        _write_json(
-            self._folder / episode_format.METADATA,
-            {
-                "total_episodes": whole,
-                "total_steps": sum(self._steps[number] for number in range(whole)),
-                "data_format": "arrow",
-                "jpeg_encoding": False,
-                "observation_space": json.dumps(
-                    episode_format.to_space(self._specs["observations"])
-                ),
-                "action_space": json.dumps(episode_format.to_space(self._specs["actions"])),
-                "dataset_id": f"gamebridge/{name}-v0",
-                "minari_version": episode_format.MINARI_VERSION,
-                "gamebridge": {
-                    "format": episode_format.FORMAT,
-                    **dataclasses.asdict(origin),
-                    "observation_spec": values.pack_spec(self._specs["observations"]),
-                    "action_spec": values.pack_spec(self._specs["actions"]),
-                    "telemetry_spec": values.pack_telemetry(self._telemetry_spec),
-                },
+        facts = {
+            "total_episodes": whole,
+            "total_steps": sum(self._steps[number] for number in range(whole)),
+            "data_format": "arrow",
+            "jpeg_encoding": False,
+            "observation_space": json.dumps(episode_format.to_space(self._specs["observations"])),
+            "action_space": json.dumps(episode_format.to_space(self._specs["actions"])),
+            "dataset_id": f"gamebridge/{name}-v0",
+            "minari_version": episode_format.MINARI_VERSION,
+            "gamebridge": {
+                "format": episode_format.FORMAT,
+                **dataclasses.asdict(origin),
+                "observation_spec": values.pack_spec(self._specs["observations"]),
+                "action_spec": values.pack_spec(self._specs["actions"]),
+                "telemetry_spec": values.pack_telemetry(self._telemetry_spec),
             },
-        )
+        }
+        files.write_text(self._folder / episode_format.METADATA, json.dumps(facts))
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -372,31 +367,10 @@ def _row(nest: specs.Nest, slot: int) -> specs.Nest:
     return specs.map_leaves(lambda leaf: leaf[slot], nest)
 
 
-def _write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".tmp-{path.name}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _sync(folder: pathlib.Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _storage_error(folder: pathlib.Path, error: OSError, num_saved: int) -> errors.StorageError:
     free = ""
     with contextlib.suppress(OSError):
-        free = f"; {shutil.disk_usage(folder).free / 2**20:,.0f} MiB are free there"
+        free = f"; {files.free_mib(folder):,.0f} MiB are free there"
     return errors.StorageError(
         f"Cannot save an episode in {folder}: {error.strerror or error}{free}. {num_saved} whole "
         "episodes are there and can be learned from. Free some space, or name another folder."

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Iterable, Sequence
 
-from gamebridge import errors
+from gamebridge import errors, files
 from gamebridge.matrix.cells import Cell
 from gamebridge.matrix.trials import Trial
 
@@ -63,10 +62,8 @@ def write(path: pathlib.Path, table: str) -> None:
             f"{path} has no line {_BEGIN} with a line {_END} after it: the table goes between "
             "them. Add both."
         )
-    temporary = path.with_name(f".tmp-{path.name}")
     try:
-        temporary.write_text(f"{head}{_BEGIN}\n{table}\n{_END}{tail}", encoding="utf-8")
-        os.replace(temporary, path)
+        files.write_text(path, f"{head}{_BEGIN}\n{table}\n{_END}{tail}")
     except OSError as error:
         raise errors.StorageError(
             f"Cannot write {path}: {error}. Free space or make it writable."

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import pathlib
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from gamebridge import api, errors, opening
+from gamebridge import api, errors, files, opening
 from gamebridge.contract import records, seeding
 from gamebridge.matrix.cells import Cell
 
@@ -223,9 +222,7 @@ def main() -> None:
         path = pathlib.Path(folder) / f"{name}.json"
         path.write_text("", encoding="utf-8")
         trial = try_out(game, found.find_agent(name), int(steps))
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(to_dict(trial)), encoding="utf-8")
-        os.replace(temporary, path)
+        files.write_text(path, json.dumps(to_dict(trial)))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 from typing import Any
+
+from gamebridge import files
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -44,6 +45,4 @@ def drop_after(path: pathlib.Path, step: float) -> None:
         found = line.get("step")
         if isinstance(found, int) and found <= step:
             kept.append(json.dumps(line) + "\n")
-    temporary = path.with_name(f".tmp-{path.name}")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    os.replace(temporary, path)
+    files.write_text(path, "".join(kept))

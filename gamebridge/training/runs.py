@@ -21,7 +21,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
-from gamebridge import config, errors
+from gamebridge import config, errors, files
 
 _SETTINGS = "run.toml"
 
@@ -118,9 +118,7 @@ class Run:
         }
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = self.folder / f".tmp-{_SETTINGS}"
-            temporary.write_text(config.to_toml(values), encoding="utf-8")
-            os.replace(temporary, self.folder / _SETTINGS)
+            files.write_text(self.folder / _SETTINGS, config.to_toml(values))
         except OSError as error:
             raise errors.StorageError(
                 f"Cannot write the run folder {self.folder}: {error}. "

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
-from gamebridge import errors
+from gamebridge import errors, files
 from gamebridge.contract import game as games
 from gamebridge.contract import specs
 from gamebridge.workers import values
@@ -34,35 +33,26 @@ def write(run: Run, game: games.Game) -> None:
     path = run.folder / "specs.json"
     if path.exists():
         check(run, run.plan(), game)
-    # An older one has no more than the lines.
-    if not path.exists() or _SPECS not in _load(run):
-        packed = {
-            "observation": values.pack_spec(game.observation_spec()),
-            "action": values.pack_spec(_own(game).action_spec()),
-        }
-        text = json.dumps({**_texts(game), _SPECS: packed}, indent=1) + "\n"
-        temporary = run.folder / ".tmp-specs.json"
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, path)
-        except OSError as error:
-            raise errors.StorageError(
-                f"Cannot write {path}: {error}. Free space or make the folder writable."
-            ) from error
+        return
+    packed = {
+        "observation": values.pack_spec(game.observation_spec()),
+        "action": values.pack_spec(_own(game).action_spec()),
+    }
+    try:
+        files.write_text(path, json.dumps({**_texts(game), _SPECS: packed}, indent=1) + "\n")
+    except OSError as error:
+        raise errors.StorageError(
+            f"Cannot write {path}: {error}. Free space or make the folder writable."
+        ) from error
 
 
 def read(run: Run) -> tuple[specs.Spec, specs.Spec]:
     """Returns the specs that a run was trained on: the observation's and the game's own action's.
 
     Raises:
-      StorageError: the file cannot be read, or is of an older gamebridge.
+      StorageError: the file cannot be read.
     """
-    trained = _load(run).get(_SPECS)
-    if trained is None:
-        raise errors.StorageError(
-            f"{run.folder / 'specs.json'} does not have the specs themselves. Resume the run once "
-            f"(`gamebridge train --resume`), which writes them."
-        )
+    trained = _load(run)[_SPECS]
     return values.unpack_spec(trained["observation"]), values.unpack_spec(trained["action"])
 
 
@@ -74,7 +64,7 @@ def check(run: Run, plan: Plan, game: games.Game) -> None:
       FitError: they differ.
     """
     trained, found = _load(run), _texts(game)
-    trained.pop(_SPECS, None)
+    del trained[_SPECS]
     for name in sorted({*trained, *found}):
         if trained.get(name) != found.get(name):
             raise errors.FitError(
@@ -100,6 +90,8 @@ def _load(run: Run) -> dict[str, Any]:
     path = run.folder / "specs.json"
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or _SPECS not in found:
+            raise ValueError(f'it has no "{_SPECS}"')
     except (OSError, ValueError) as error:
         raise errors.StorageError(f"Cannot read {path}: {error}. Is this a whole run?") from error
     return found

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import os
 import pathlib
 import shlex
 import signal
@@ -22,7 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gamebridge import config, errors
+from gamebridge import config, errors, files
 from gamebridge.contract import records, seeding
 from gamebridge.supervision import logs
 from gamebridge.training import curve as curves
@@ -262,10 +261,7 @@ class Study:
         }
         path = self._folder / "best.toml"
         try:
-            temporary = self._folder / ".tmp-best.toml"
-            wanted = config.merge(tables, {"agent": best.params})
-            temporary.write_text(config.to_toml(wanted), encoding="utf-8")
-            os.replace(temporary, path)
+            files.write_text(path, config.to_toml(config.merge(tables, {"agent": best.params})))
         except OSError as error:
             raise self._failure(error) from error
         return Best(best.number, best.value, dict(best.params), path)

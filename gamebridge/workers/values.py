@@ -92,8 +92,7 @@ def unpack_spec(value: Any) -> specs.Spec:
         _unpack_bound(value["maximum"], shape, dtype),
         value["name"],
         value["kind"],
-        # Runs of an older gamebridge have files without it.
-        value.get("num_stacked", 1),
+        value["num_stacked"],
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -162,14 +160,9 @@ def test_a_policy_that_remembers_is_refused(tmp_path):
         policies.TrainedPolicy(run, AgentRecord("memory", "Remembers.", _Remembering))
 
 
-def test_an_older_run_is_resumed_once_to_be_opened(tmp_path):
-    run, _, fitted, _ = _trained(tmp_path / "run", specs.discrete(3, start=1))
-    path = run.folder / "specs.json"
-    told = json.loads(path.read_text())
-    del told["specs"]
-    path.write_text(json.dumps(told))
-    with pytest.raises(errors.StorageError, match=r"does not have the specs themselves\. Resume"):
+@pytest.mark.parametrize("text", ["[]", "{}", "{"])
+def test_a_run_without_its_specs_is_not_opened(tmp_path, text):
+    run, *_ = _trained(tmp_path / "run", specs.discrete(3, start=1))
+    (run.folder / "specs.json").write_text(text)
+    with pytest.raises(errors.StorageError, match=r"specs\.json: .* Is this a whole run\?"):
         policies.TrainedPolicy(run, _AGENT)
-    trained_specs.write(run, fitted)
-    trained_specs.check(run, run.plan(), fitted)
-    assert policies.TrainedPolicy(run, _AGENT).action_spec() == specs.discrete(3, start=1)
