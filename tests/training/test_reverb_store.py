@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gamebridge
-from gamebridge import errors
+from gamebridge import errors, opening
 from gamebridge.tf import start
 
 start.load()
@@ -106,7 +106,7 @@ def test_a_run_goes_on_with_all_that_was_in_the_server(trained, tmp_path, monkey
 
     def look(saved, *arguments):
         found = restore(saved, *arguments)
-        replay = saved._replay
+        replay = saved._segments._replay
         restored.append((found, replay.num_added.tolist(), int(replay.num_transitions(3))))
         return found
 
@@ -148,7 +148,7 @@ def test_where_it_is_not_installed_nothing_is_begun(tmp_path, trained, monkeypat
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "reverb" else find_spec(name)
     )
-    monkeypatch.setattr(gamebridge.api.opening, "open_game", None)  # the game is not even made
+    monkeypatch.setattr(opening, "open_game", None)  # the game is not even made
     with pytest.raises(errors.ConfigError, match=r"pip install 'gamebridge\[reverb\]'"):
         train(tmp_path / "run")
     assert not (tmp_path / "run").exists()
