@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from gamebridge import errors
 from gamebridge.contract import game as games
@@ -73,8 +74,8 @@ def _adapted(
     floats = [part for part in actions.parts(spec) if not part.is_discrete]
     num_floats = sum(part.shape[0] for part in floats)
     is_bounded = all(part.is_bounded for part in floats)
-    bins = wrappers.action_bins or _bins(sizes, num_floats, wrappers.max_actions)
-    num_combinations = math.prod(sizes) * bins**num_floats
+    bins = _bins(game, wrappers, sizes, num_floats)
+    num_combinations = math.prod((*sizes, *bins))
     if "discrete" in gives and not floats and num_combinations <= wrappers.max_actions:
         return _combined(game)
     if "continuous" in gives and sizes and is_bounded:
@@ -84,7 +85,7 @@ def _adapted(
     if "branches" in gives and floats and is_bounded:
         binned = choices.Binned(game, bins)
         count = len(choices.sizes(binned.action_spec()))
-        return binned, f"action: each float is one of {bins} values, {count} choices in all"
+        return binned, f"action: {_values(bins)}, {count} choices in all"
     raise errors.FitError(
         f"{record.id} cannot play {game.name}: it gives "
         f"{' or '.join(_GIVES[one] for one in gives)}, and the game takes {actions.shown(spec)}"
@@ -110,10 +111,10 @@ def _is_better_joined(
     )
 
 
-def _combined(game: games.Game, bins: int = 0) -> tuple[games.Game, str]:
+def _combined(game: games.Game, bins: Sequence[int] = ()) -> tuple[games.Game, str]:
     combined = choices.Combined(game)
     factors = choices.sizes(game.action_spec())
-    values = f"each float is one of {bins} values" if bins else "all choices are made together"
+    values = _values(bins) if bins else "all choices are made together"
     product = " x ".join(map(str, factors))
     return combined, f"action: {values}, one integer for each of {product} combinations"
 
@@ -127,13 +128,31 @@ def _preferred(game: games.Game) -> tuple[games.Game, str]:
     )
 
 
-def _bins(sizes: list[int], num_floats: int, max_actions: int) -> int:
-    """Returns how many values a float gets, so that all combinations are few enough."""
-    room = max_actions / math.prod(sizes)
+def _values(bins: Sequence[int]) -> str:
+    if len(set(bins)) == 1:
+        return f"each float is one of {bins[0]} values"
+    return f"floats are each one of {' and '.join(map(str, bins))} values"
+
+
+def _bins(
+    game: games.Game, wrappers: WrapperSettings, sizes: list[int], num_floats: int
+) -> list[int]:
+    """Returns how many values each float gets, by itself so that combinations are few enough."""
+    asked = wrappers.action_bins
+    if isinstance(asked, tuple):
+        if num_floats and len(asked) != num_floats:
+            raise errors.FitError(
+                f"wrappers.action_bins is {list(asked)}, and the action of {game.name} has "
+                f"{num_floats} floats: give it as many numbers, or one for all of them."
+            )
+        return list(asked[:num_floats])
+    if asked is not None:
+        return [asked] * num_floats
+    room = wrappers.max_actions / math.prod(sizes)
     for bins in range(_MOST_BINS, _LEAST_BINS, -2):
         if bins**num_floats <= room:
-            return bins
-    return _LEAST_BINS
+            return [bins] * num_floats
+    return [_LEAST_BINS] * num_floats
 
 
 def _obstacle(

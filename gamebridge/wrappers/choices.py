@@ -8,7 +8,7 @@ masks are offered in the form of the action.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,24 +78,27 @@ class _Masked(actions.Adaptor):
 class Binned(_Masked):
     """Offers each float of an action as a choice of evenly spaced values, its bounds included."""
 
-    def __init__(self, game: contract.Game, num_bins: int) -> None:
+    def __init__(self, game: contract.Game, num_bins: Sequence[int]) -> None:
         """Allocates the rows.
 
         Args:
           game: whose action is canonical, with bounded floats.
-          num_bins: values a float, 2 or more.
+          num_bins: values of each of its floats, 2 or more.
         """
         self._parts = actions.parts(game.action_spec())
-        self._bins = np.linspace(-1.0, 1.0, num_bins, dtype=np.float32)
+        self._bins = [np.linspace(-1.0, 1.0, count, dtype=np.float32) for count in num_bins]
         super().__init__(game)
         self._is_tuple = isinstance(game.action_spec(), tuple)
         self._rows = [np.zeros((game.num_slots, *part.shape), part.dtype) for part in self._parts]
         # The floats' index among the choices offered, None for one that stays.
         self._widths = [None if part.is_discrete else part.shape[0] for part in self._parts]
+        counts = iter(num_bins)
         self._spec = tuple(
             choice
             for part, width in zip(self._parts, self._widths)
-            for choice in ([part] if width is None else [specs.discrete(num_bins)] * width)
+            for choice in (
+                [part] if width is None else [specs.discrete(next(counts)) for _ in range(width)]
+            )
         )
 
     def action_spec(self) -> specs.Spec:
@@ -104,13 +107,13 @@ class Binned(_Masked):
 
     def step(self, action: specs.Nest, active: Array | None = None) -> contract.TimeStep:
         """Steps with the values that were chosen."""
-        start, taken = 0, []
+        start, taken, bins = 0, [], iter(self._bins)
         for rows, width in zip(self._rows, self._widths):
             if width is None:
                 taken.append(action[start])
             else:
                 for column in range(width):
-                    rows[:, column] = self._bins[action[start + column]]
+                    rows[:, column] = next(bins)[action[start + column]]
                 taken.append(rows)
             start += width or 1
         inner = tuple(taken) if self._is_tuple else taken[0]
@@ -121,16 +124,17 @@ class Binned(_Masked):
         arrays: list[Array] = []
         theirs = iter(mask_specs(self.game.observation_spec()) or ())
         self._copied = []
+        bins = iter(self._bins)
         for part in self._parts:
             if part.is_discrete:
                 self._copied.append(len(offered))
                 offered.append(next(theirs))
                 arrays.append(np.ones((self.num_slots, *offered[-1].shape), offered[-1].dtype))
             else:
-                spec = specs.box((len(self._bins),), dtype=np.bool_)
-                offered += [spec] * part.shape[0]
-                # Every value of a float is allowed.
-                arrays += [np.ones((self.num_slots, *spec.shape), np.bool_)] * part.shape[0]
+                for _ in range(part.shape[0]):
+                    offered.append(specs.box((len(next(bins)),), dtype=np.bool_))
+                    # Every value of a float is allowed.
+                    arrays.append(np.ones((self.num_slots, *offered[-1].shape), np.bool_))
         return tuple(offered), tuple(arrays)
 
     def _write_masks(self, masks: list[Array]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 _MOST_PIXELS = 4096
 _MOST_FRAMES = 64
 _MOST_ACTIONS = 65_536
+_MOST_BINS = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,8 @@ class WrapperSettings:
         the first one named; "clip" puts values that are out of bounds back into them,
         and still refuses NaN; "off" looks at nothing.
       action_bins: how many values of each number of an action there are for an agent that
-        chooses among a few; None for as many as `max_actions` allows, 3 to 11.
+        chooses among a few, one count for all numbers or one for each; None for as many as
+        `max_actions` allows, 3 to 11.
       max_actions: how many combinations of choices may become one choice.
       action_bound: what numbers of an action that the game gives no bounds are held between,
         from minus this to this; None leaves them without.
@@ -77,7 +79,7 @@ class WrapperSettings:
     action_repeat: int = 1
     episode_limit: int | None = None
     guard: Literal["refuse", "clip", "off"] = "refuse"
-    action_bins: int | None = None
+    action_bins: int | tuple[int, ...] | None = None
     max_actions: int = 4096
     action_bound: float | None = None
 
@@ -90,8 +92,11 @@ class WrapperSettings:
         _check_whole("action_repeat", self.action_repeat, 1)
         if self.episode_limit is not None:
             _check_whole("episode_limit", self.episode_limit, 1)
-        if self.action_bins is not None:
-            _check_whole("action_bins", self.action_bins, 2, 1024)
+        bins = self.action_bins
+        if bins == ():
+            raise ValueError("action_bins is empty: give a number for each float of an action.")
+        for count in bins if isinstance(bins, tuple) else () if bins is None else (bins,):
+            _check_whole("action_bins", count, 2, _MOST_BINS)
         _check_whole("max_actions", self.max_actions, 2, _MOST_ACTIONS)
         if self.action_bound is not None and not 0 < self.action_bound < 1e30:
             raise ValueError(f"action_bound is {self.action_bound!r}: expected above 0, finite.")

@@ -138,7 +138,7 @@ def test_bounds_of_floats_that_are_seen_do_not_matter(tmp_path):
 
 
 def test_an_adaptor_without_a_way_back_is_refused(saved):
-    game = choices.Binned(fakes.Target(1), 5)
+    game = choices.Binned(fakes.Target(1), [5])
     with pytest.raises(
         errors.FitError, match=r"testing/target takes float32 .* only gives .*int64"
     ):

@@ -125,6 +125,17 @@ def test_the_settings_say_how_finely_floats_are_cut():
     assert fitted.action_spec() == specs.discrete(16)
     fitted, _ = fitting.fit(DISCRETE, game(spec), WrapperSettings(max_actions=30))
     assert fitted.action_spec() == specs.discrete(25)
+    fitted, notes = fitting.fit(DISCRETE, game(spec), WrapperSettings(action_bins=(11, 3)))
+    assert fitted.action_spec() == specs.discrete(33)
+    assert "floats are each one of 11 and 3 values, one integer for each of 11 x 3" in notes[-1]
+    # Whoever gives floats has no use for them.
+    assert fitting.fit(CONTINUOUS, game(spec), WrapperSettings(action_bins=(2,)))[1] == []
+
+
+def test_values_for_another_number_of_floats_are_refused():
+    spec = specs.box((2,), -1.0, 1.0)
+    with pytest.raises(errors.FitError, match=r"action_bins is \[5, 5, 5\], and .* has 2 floats"):
+        fitting.fit(DISCRETE, game(spec), WrapperSettings(action_bins=(5, 5, 5)))
 
 
 def masked(spec, masks):

@@ -77,16 +77,16 @@ def test_a_combination_is_allowed_where_all_its_choices_are():
 
 def test_each_float_is_a_choice_of_evenly_spaced_values():
     game = Masked(specs.box((2,), -1.0, 1.0))
-    binned = choices.Binned(game, 5)
-    assert binned.action_spec() == (specs.discrete(5), specs.discrete(5))
-    binned.step((np.array([0, 4]), np.array([2, 3])))
-    np.testing.assert_array_equal(game.action, [[-1, 0], [1, 0.5]])
+    binned = choices.Binned(game, [5, 3])
+    assert binned.action_spec() == (specs.discrete(5), specs.discrete(3))
+    binned.step((np.array([0, 3]), np.array([1, 2])))
+    np.testing.assert_array_equal(game.action, [[-1, 0], [0.5, 1]])
     assert game.action.dtype == np.float32
 
 
 def test_choices_beside_floats_stay_choices():
     game = Masked(HYBRID)
-    binned = choices.Binned(game, 3)
+    binned = choices.Binned(game, [3, 3])
     assert binned.action_spec() == (specs.discrete(3), specs.discrete(3), specs.discrete(3))
     binned.step((np.array([2, 0]), np.array([0, 1]), np.array([2, 2])))
     same(game.action, (np.array([2, 0]), np.array([[-1, 1], [0, 1]])))
@@ -94,11 +94,11 @@ def test_choices_beside_floats_stay_choices():
 
 def test_all_values_of_a_float_are_allowed():
     mask = np.array([[1, 0, 1], [0, 1, 0]], np.bool_)
-    binned = choices.Binned(Masked(HYBRID, mask), 2)
+    binned = choices.Binned(Masked(HYBRID, mask), [2, 4])
     widths = [leaf.shape for leaf in specs.leaves(binned.observation_spec()["action_mask"])]
-    assert widths == [(3,), (2,), (2,)]
-    everything = np.ones((2, 2))
-    same(binned.reset().observation["action_mask"], (mask, everything, everything))
+    assert widths == [(3,), (2,), (4,)]
+    everything = np.ones((2, 2)), np.ones((2, 4))
+    same(binned.reset().observation["action_mask"], (mask, *everything))
 
 
 def test_rows_can_be_kept_only_where_no_mask_is_made_here():
@@ -137,7 +137,7 @@ def test_what_is_forbidden_is_not_taken_unless_everything_is():
 
 
 @pytest.mark.parametrize(
-    "wrap", [choices.Combined, lambda game: choices.Binned(game, 3), preferences.Preferences]
+    "wrap", [choices.Combined, lambda game: choices.Binned(game, [3]), preferences.Preferences]
 )
 def test_active_is_handed_on(wrap):
     game = Masked(TWO)

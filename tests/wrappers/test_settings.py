@@ -46,6 +46,9 @@ def test_image_settings_name_the_wrong_number(wrong, message):
     [
         ({"action_repeat": 0}, "action_repeat is 0: expected a whole number of at least 1."),
         ({"episode_limit": 0}, "episode_limit is 0: expected a whole number of at least 1."),
+        ({"action_bins": 1}, "action_bins is 1: expected a whole number from 2 to 1024."),
+        ({"action_bins": (3, 1)}, "action_bins is 1: expected a whole number from 2 to 1024."),
+        ({"action_bins": ()}, "action_bins is empty: give a number for each float of an action."),
         ({"guard": "maybe"}, "guard is 'maybe': expected 'refuse', 'clip' or 'off'."),
     ],
 )
