@@ -25,7 +25,7 @@ from gamebridge_agents import dqn
 class C51Learner(dqn.DQNLearner):
     """A distribution over the return of each action (Bellemare et al., 2017)."""
 
-    metric_names = ("loss", "epsilon", "outside")
+    metric_names = ("loss", "epsilon", "learning_rate", "outside")
 
     def _metrics(self, info: tf_agent.LossInfo) -> dict[str, tf.Tensor]:
         """`outside` is the share of targets beyond the support."""

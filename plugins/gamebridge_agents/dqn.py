@@ -24,7 +24,7 @@ class DQNLearner(learners.OffPolicyLearner):
 
     # Whether the network, and not its target, says which action is best in the next state.
     _is_double = False
-    metric_names: tuple[str, ...] = ("loss", "epsilon")
+    metric_names: tuple[str, ...] = ("loss", "epsilon", "learning_rate")
 
     def __init__(self, request: AgentRequest) -> None:
         """Builds network, agent and optimizer from the request's specs and settings."""
@@ -41,7 +41,8 @@ class DQNLearner(learners.OffPolicyLearner):
         self.replay_use = replaying.replay_use(settings, priorities=priorities)
         seen_spec, _ = masks.split(observation_spec)
         self._network = self._make_network(request, seen_spec)
-        self._optimizer = optimizers.adam(settings.learning_rate)
+        self._learning_rate = tf.Variable(settings.learning_rate, trainable=False)
+        self._optimizer = optimizers.adam(self._learning_rate)
         self._agent = self._make_agent(
             request.time_step_spec,
             request.action_spec,
@@ -66,6 +67,7 @@ class DQNLearner(learners.OffPolicyLearner):
             "network": self._network,
             "target_network": self._agent._target_q_network,
             "optimizer": self._optimizer,
+            "learning_rate": self._learning_rate,
             "train_step": self._agent.train_step_counter,
             "epsilon": self._epsilon,
             # Counts the training steps until the target moves.
@@ -84,6 +86,9 @@ class DQNLearner(learners.OffPolicyLearner):
             num_steps, settings.epsilon_start, settings.epsilon_end, settings.epsilon_steps
         )
         self._epsilon.assign(epsilon)
+        if settings.learning_rate_decay_steps:
+            rate, steps = settings.learning_rate, settings.learning_rate_decay_steps
+            self._learning_rate.assign(exploration.linear(num_steps, rate, 0.1 * rate, steps))
         values = tf.nest.map_structure(
             lambda branch: tf.ensure_shape(branch, [self._num_slots, None]), values
         )
@@ -102,7 +107,11 @@ class DQNLearner(learners.OffPolicyLearner):
         return self._metrics(info), self._td_errors(info)
 
     def _metrics(self, info: tf_agent.LossInfo) -> dict[str, tf.Tensor]:
-        return {"loss": info.loss, "epsilon": self._epsilon.read_value()}
+        return {
+            "loss": info.loss,
+            "epsilon": self._epsilon.read_value(),
+            "learning_rate": self._learning_rate.read_value(),
+        }
 
     def _td_errors(self, info: tf_agent.LossInfo) -> tf.Tensor:
         """Returns how wrong each row was, float32 [N]."""

@@ -82,6 +82,8 @@ class DQNSettings:
 
     Attributes:
       learning_rate: of Adam.
+      learning_rate_decay_steps: steps after which the rate has fallen linearly to a
+        tenth; 0 keeps it. In steps of the game, as `epsilon_steps`.
       gamma: discount factor.
       num_steps: n of the n-step return.
       batch_size: transitions a training step.
@@ -108,6 +110,7 @@ class DQNSettings:
     """
 
     learning_rate: float = 5e-4
+    learning_rate_decay_steps: int = 0
     gamma: float = 0.99
     num_steps: int = 3
     batch_size: int = 64
@@ -137,8 +140,10 @@ class DQNSettings:
             "target_update_tau", "target_update_period", "gradient_clip", "reward_scale",
         )  # fmt: skip
         checks.not_negative(
-            self, "warm_up_steps", "epsilon_steps", "priority_alpha", "priority_beta_steps"
-        )
+            self,
+            "learning_rate_decay_steps", "warm_up_steps", "epsilon_steps", "priority_alpha",
+            "priority_beta_steps",
+        )  # fmt: skip
         checks.fraction(
             self, "gamma", "target_update_tau", "epsilon_start", "epsilon_end", "priority_beta"
         )

@@ -100,6 +100,28 @@ def test_without_a_schedule_exploration_begins_at_its_end(make_learner):
     np.testing.assert_allclose(learner._epsilon.numpy(), 0.05, rtol=1e-5)
 
 
+@pytest.mark.parametrize("agent", ["dqn", "c51", "dqn-rnn"])
+def test_the_learning_rate_falls_to_a_tenth_and_is_used(make_learner, agent):
+    game = fakes.Corridor(2)
+    learner = make_learner(agent, game, learning_rate=0.01, learning_rate_decay_steps=100, **SMALL)
+    driver = off_policy.OffPolicyDriver(environment.GameTFEnvironment(game), learner, 0)
+    driver.restart()
+    moves = []
+    for num_batches in (25, 50, 25):
+        before = weights_of(learner._network)
+        told = driver.advance(num_batches)
+        # As of when the last action was chosen, up to two steps before.
+        rate = 0.01 * (1 - 0.9 * min(driver.num_steps / 100, 1))
+        np.testing.assert_allclose(told["learning_rate"], rate, atol=2e-4)
+        assert float(learner._optimizer._decayed_lr(tf.float32)) == pytest.approx(
+            told["learning_rate"]
+        )
+        now = weights_of(learner._network)
+        moves.append(max(np.abs(a - b).max() for a, b in zip(before, now, strict=True)))
+    np.testing.assert_allclose(told["learning_rate"], 0.001, rtol=1e-5)
+    assert moves[-1] < 0.5 * moves[0]
+
+
 def test_the_target_network_follows_by_its_share(make_learner):
     learner = make_learner("dqn", fakes.Corridor(1), target_update_tau=0.25, **SMALL)
     target = learner._agent._target_q_network
