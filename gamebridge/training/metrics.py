@@ -8,6 +8,7 @@ import dataclasses
 import json
 import logging
 import pathlib
+import time
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -74,12 +75,12 @@ class Metrics:
         return [dataclasses.asdict(episode) for episode in self._recent]
 
     def report(self, step: int, values: dict[str, Any]) -> None:
-        """Writes `values` and the episodes' means as of `step`.
+        """Writes `values`, the episodes' means as of `step`, and when that was.
 
         Raises:
           StorageError: the disk is full or not writable.
         """
-        line: dict[str, Any] = {"step": step, **values}
+        line: dict[str, Any] = {"step": step, **values, "time_s": round(time.time(), 3)}
         if self._recent:
             line["return_mean"] = self.mean_return
             line["length_mean"] = float(np.mean([episode.length for episode in self._recent]))
@@ -123,6 +124,11 @@ class Metrics:
         traceback: types.TracebackType | None,
     ) -> None:
         self.close()
+
+
+def restarts(log: episode_logs.EpisodeLog) -> dict[str, float]:
+    """What is reported of lost games: those of this session. Most are never lost."""
+    return {"restarts": log.num_restarts} if log.num_restarts else {}
 
 
 @contextlib.contextmanager

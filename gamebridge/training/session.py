@@ -19,7 +19,6 @@ from collections.abc import Callable
 from typing import Any
 
 from gamebridge import errors
-from gamebridge.contract import seeding
 from gamebridge.evaluation import rollout
 from gamebridge.tf import environment as environments
 from gamebridge.training import (
@@ -34,8 +33,8 @@ from gamebridge.training import (
     signals,
     stores,
 )
-from gamebridge.training import curve as curves
 from gamebridge.training import evaluator as evaluators
+from gamebridge.training import judge as judges
 from gamebridge.training import settings as training_settings
 from gamebridge.workers import choice
 from gamebridge.wrappers import episodes as episode_logs
@@ -157,12 +156,8 @@ class Session:
         """
         self._run = run
         self._log = log
-        self._policy = rollout.GraphPolicy(learner.policy)
         self._settings = settings
         self._watch = watch
-        self._evaluator = evaluator
-        self._curve = curves.Curve(run.folder)
-        self._num_heard = 0
         # A replay buffer takes the slots as they come; a rollout is of all slots alike, unless
         # the game cannot hold any of them back.
         is_off_policy = isinstance(learner, learners.OffPolicyLearner)
@@ -196,9 +191,9 @@ class Session:
             settings.keep_checkpoints,
             saves_replay=settings.save_replay,
         )
+        policy = rollout.GraphPolicy(learner.policy)
+        self._judge = judges.Judge(run.folder, log, policy, settings, self._checkpoints, evaluator)
         self._saved_step = -1
-        self._best: float | None = None
-        self._validation: float | None = None
         self._episodes: list[dict[str, Any]] = []
         self._batch_s = 0.01  # seconds a batch step, measured as we go
         self._started_s = 0.0
@@ -223,8 +218,7 @@ class Session:
         restored = self._checkpoints.restore()
         if restored is not None:
             self._checkpoints.drop_newer_than(restored.step)
-            self._best = restored.state.get("best")
-            self._validation = restored.state.get("validation")
+            self._judge.restore(restored.state)
             self._episodes = restored.state.get("episodes", [])
             self._saved_step = restored.step
         return restored
@@ -243,16 +237,16 @@ class Session:
             metrics.Metrics(self._run.folder, self.num_steps, self._episodes) as log,
             contextlib.ExitStack() as opened,
         ):
-            self._begin_curve()
-            if self._evaluator is not None and self.num_steps < steps:
-                opened.callback(self._end_evaluator)
-                self._evaluator.start()
+            self._judge.begin(self.num_steps)
+            if self.num_steps < steps:
+                opened.callback(self._judge.close)
+                self._judge.start()
             self._driver.restart()
             self._log.take()
             while self.num_steps < steps and stop.signal_number is None:
                 self._train_to_checkpoint(steps, stop, log)
-            if self._evaluator is not None and stop.signal_number is None:
-                self._judge_last(stop, log)
+            if self._judge.is_beside and stop.signal_number is None:
+                self._judge.judge_last(self._saved_step, stop, log)
                 self._tell(steps, log)
             if stop.signal_number is not None:
                 raise errors.Stopped(
@@ -261,14 +255,6 @@ class Session:
                     f"Go on with `gamebridge train --resume {shlex.quote(str(self._run.folder))}`.",
                     stop.signal_number,
                 )
-
-    def _begin_curve(self) -> None:
-        self._curve.mend(self.num_steps)
-        points = self._curve.points()
-        self._num_heard = len(points)
-        if self._evaluator is not None:  # the checkpoint was saved before it was judged
-            for point in points:
-                self._note(point)
 
     def _train_to_checkpoint(
         self, steps: int, stop: signals.StopRequest, log: metrics.Metrics
@@ -288,10 +274,8 @@ class Session:
             if now - logged_s >= self._settings.log_interval_s or is_done:
                 logged_s = now
                 stats = {f"stats/{name}": value for name, value in self._log.take_stats().items()}
-                log.report(self.num_steps, {**trained, **stats, **self._speed(), **_clock()})
-            if self._evaluator is not None:
-                self._evaluator.tend()
-                self._hear(log)
+                log.report(self.num_steps, {**trained, **stats, **self._speed()})
+            self._judge.tend(self.num_steps, log)
             self._tell(steps, log)
             if is_done:
                 break
@@ -321,95 +305,15 @@ class Session:
             )
         self._driver.check_weights()
         self._driver.end_episodes()
-        state = self._judge(stop, log)
+        state = self._judge.judge(self.num_steps, stop, log)
         self._checkpoints.save(self.num_steps, state)
         self._saved_step = self.num_steps
         self._tell(steps, log, note=f"checkpoint at step {self.num_steps:,}")
         self._driver.restart()
         self._log.take()
 
-    def _judge(self, stop: signals.StopRequest, log: metrics.Metrics) -> dict[str, Any]:
-        """Validates what was learned and keeps it if it is the best; returns a checkpoint's state.
-
-        It is the best one that is saved first: a process killed in between must not leave a
-        checkpoint that tells of a best one that was never saved.
-        """
-        is_here = self._evaluator is None or self._evaluator.is_lost
-        point = None
-        if is_here and stop.signal_number is None and self._settings.validation_episodes:
-            point = self._validate(stop)
-        is_best = self._best is None or (point is not None and point.return_mean >= self._best)
-        if point is not None:
-            self._note(point)
-        state = {
-            "best": self._best,
-            "validation": self._validation,
-            "episodes": log.recent_episodes(),
-        }
-        if is_here and (is_best or not self._settings.validation_episodes):
-            self._checkpoints.save_best(self.num_steps, state)
-        if point is not None:
-            self._curve.add(point)
-            self._hear(log)
-        return state
-
-    def _validate(self, stop: signals.StopRequest) -> curves.Point | None:
-        # In the training game itself: its episodes end here anyway, and a second Unity
-        # player or simulator would take memory for nothing.
-        seeds = seeding.slot_seeds(0, self._settings.validation_episodes, seeding.Domain.VALIDATION)
-        began_s = time.monotonic()
-        played = rollout.play(
-            self._log,
-            self._policy,
-            seeds.tolist(),
-            max_steps=self._settings.validation_max_steps,
-            should_stop=lambda: stop.signal_number is not None,
-        )
-        self._log.take()
-        if len(played) < len(seeds):
-            return None
-        returns = [episode.episode_return for episode in played]
-        return curves.point(self.num_steps, returns, time.monotonic() - began_s)
-
-    def _note(self, point: curves.Point) -> None:
-        self._validation = point.return_mean
-        if self._best is None or point.return_mean >= self._best:
-            self._best = point.return_mean
-
-    def _hear(self, log: metrics.Metrics) -> None:
-        """Reports what is new in the curve, as of now: steps never go back in a run's metrics."""
-        points = self._curve.points()
-        for point in points[self._num_heard :]:
-            self._note(point)
-            values = {"validation_return": point.return_mean, "validation_step": point.step}
-            log.report(self.num_steps, {**values, **self._restarts(), **_clock()})
-        self._num_heard = len(points)
-
-    def _end_evaluator(self) -> None:
-        if self._evaluator is not None:
-            self._evaluator.close()
-            self._evaluator = None
-            self._checkpoints.sweep()  # of what it held, if it had to be killed
-
-    def _judge_last(self, stop: signals.StopRequest, log: metrics.Metrics) -> None:
-        """Validates the last checkpoint here, where the evaluator was not so far.
-
-        Nothing is trained any more, and an evaluator takes what others leave of the processor.
-        """
-        self._end_evaluator()
-        self._hear(log)
-        points = self._curve.points()
-        if self._settings.validation_episodes and (
-            not points or points[-1].step < self._saved_step
-        ):
-            self._judge(stop, log)
-
     def _speed(self) -> dict[str, float]:
-        return {"steps_per_s": self._rate(), **self._restarts()}
-
-    def _restarts(self) -> dict[str, float]:
-        # Of this session; most games are never lost.
-        return {"restarts": self._log.num_restarts} if self._log.num_restarts else {}
+        return {"steps_per_s": self._rate(), **metrics.restarts(self._log)}
 
     def _rate(self) -> float:
         elapsed = max(time.monotonic() - self._started_s, 1e-9)
@@ -417,7 +321,7 @@ class Session:
 
     def _tell(self, steps: int, log: metrics.Metrics, note: str = "") -> None:
         if note:
-            _LOG.info("%s, validation return %s", note, self._validation)
+            _LOG.info("%s, validation return %s", note, self._judge.newest)
         if self._watch is not None:
             self._watch(
                 Progress(
@@ -425,12 +329,8 @@ class Session:
                     steps,
                     self._rate(),
                     log.mean_return,
-                    self._validation,
+                    self._judge.newest,
                     note,
                     self._log.num_restarts,
                 )
             )
-
-
-def _clock() -> dict[str, Any]:
-    return {"time_s": round(time.time(), 3)}
