@@ -10,6 +10,7 @@ import dataclasses
 import re
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 from gamebridge import machine
 from gamebridge.machine import Machine
@@ -78,9 +79,9 @@ def _check_requirements(seen: Machine) -> Iterator[Finding]:
         for text in asked:
             need = requirements.Requirement(text)
             name = machine.canonical(need.name)
-            if need.marker is not None and not need.marker.evaluate({"extra": ""}):
-                continue
             version = seen.versions.get(name)
+            if not _is_asked(need, asker, version is not None):
+                continue
             if version is not None and need.specifier.contains(version, prereleases=True):
                 # What others ask for is worth a line only where it is not met.
                 if asker == "gamebridge":
@@ -91,6 +92,15 @@ def _check_requirements(seen: Machine) -> Iterator[Finding]:
                 cure = f"pip install '{name}{need.specifier}'"
                 judged[name] = Finding(name, False, f"{version or 'missing'}; {wanted}", cure)
     yield from judged.values()
+
+
+def _is_asked(need: Any, asker: str, is_there: bool) -> bool:
+    """Whether a requirement holds here; one of our extras does where the package is there."""
+    if need.marker is None or need.marker.evaluate({"extra": ""}):
+        return True
+    extras = set(re.findall(r"extra == [\"'](\w+)", str(need.marker))) - {"dev"}
+    ours = asker == "gamebridge" and is_there
+    return ours and any(need.marker.evaluate({"extra": extra}) for extra in extras)
 
 
 def _check_clashes(seen: Machine) -> Iterator[Finding]:

@@ -29,6 +29,8 @@ _HEALTHY = machine.Machine(
             "protobuf<5,>=4.25",
             "tomli>=2; python_version < '3.0'",
             "pytest>=8; extra == 'dev'",
+            "dm-reverb==0.14.0; python_version >= '3.0' and extra == 'reverb'",
+            "dm-reverb==0.14.0; extra == 'dev'",
             "tf_agents==0.19.0",
         ),
         "tf-agents": ("typing-extensions ==4.5.0", "pygame ==2.1.3", "numpy >=1.19.0"),
@@ -69,7 +71,14 @@ def test_a_healthy_machine_has_nothing_to_mend():
     assert found["numpy"] == "1.26.4"
     assert found["protobuf backend"] == "upb"
     assert found["free memory"] == "16.0 GiB"
-    assert "tomli" not in found and "pytest" not in found
+    assert {"tomli", "pytest", "dm-reverb"}.isdisjoint(found)
+
+
+def test_what_an_extra_asks_for_is_judged_where_it_is_there():
+    (right,) = [one for one in doctor.examine(broken({"dm-reverb": "0.14.0"})) if "rev" in one.name]
+    assert (right.ok, right.found) == (True, "0.14.0")
+    (wrong,) = complaints(broken({"dm-reverb": "0.13.0", "pytest": "7.0"}))
+    assert wrong.found == "0.13.0; gamebridge asks for dm-reverb==0.14.0"
 
 
 _NO_GL = "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
