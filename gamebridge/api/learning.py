@@ -75,7 +75,7 @@ def train(
         "seed": 0 if seed is None else seed,
     }  # fmt: skip
     run_settings = config.convert(run_table, runs.RunSettings, path="run", source=source)
-    wrappers = tables.wrapper_settings(game_record, given["wrappers"], source)
+    wrappers = tables.wrapper_settings(game_record, given["wrappers"], source, agent)
     announce = announce or _LOG.info
 
     # With its Python, so that whoever resumes the run takes the same.

@@ -86,7 +86,7 @@ def bench(
             located,
             num_slots,
             given["game"],
-            tables.wrapper_settings(record, given["wrappers"], source),
+            tables.wrapper_settings(record, given["wrappers"], source, agent or ""),
             tables.supervision_settings(supervision, source),
             source=source,
         ),

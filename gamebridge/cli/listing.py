@@ -178,6 +178,7 @@ def _game(host: Host, game_id: str) -> dict[str, Any]:
         "telemetry": telemetry,
         "settings": [dataclasses.asdict(field) for field in settings],
         "presets": {name: dict(preset) for name, preset in record.presets.items()},
+        "agent_wrappers": {name: dict(suited) for name, suited in record.agent_wrappers.items()},
     }
 
 
@@ -247,7 +248,8 @@ def _settings_lines(found: dict[str, Any]) -> list[str]:
             lines.append(f"  {field['path']} = {default}  ({field['kind']})")
             if field["summary"]:
                 lines.append(f"      {field['summary']}")
-    for name, preset in found["presets"].items():
-        listed = ", ".join(f"{key}={value}" for key, value in preset.items())
-        lines += ["", f"preset for {name}", f"  {listed}"]
+    for what, tables in (("preset", "presets"), ("wrappers", "agent_wrappers")):
+        for name, table in found.get(tables, {}).items():
+            listed = ", ".join(f"{key}={value}" for key, value in table.items())
+            lines += ["", f"{what} for {name}", f"  {listed}"]
     return lines

@@ -123,7 +123,8 @@ def check(request: TrainRequest, host: Host) -> None:
 
     game, agent = host.find_game(request.run.game), host.find_agent(request.run.agent)
     tables.check_defaults(game, agent)
-    wrappers = config.merge(game.wrappers, request.settings.get("wrappers", {}))
+    suited = config.merge(game.wrappers, game.agent_wrappers.get(agent.id, {}))
+    wrappers = config.merge(suited, request.settings.get("wrappers", {}))
     training = config.merge(game.training, request.settings.get("training", {}))
     given: tuple[tuple[str, Any, type[Any]], ...] = (
         ("game", request.settings.get("game", {}), game.settings),

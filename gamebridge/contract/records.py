@@ -64,6 +64,7 @@ class GameRecord:
       settings: a frozen dataclass, each field with a default.
       wrappers: defaults of the wrapper settings, such as {"action_repeat": 4}.
       presets: agent id -> settings of that agent that suit this game.
+      agent_wrappers: agent id -> settings of the wrappers that suit it here, over `wrappers`.
       training: defaults of the training settings, such as a longer
         {"checkpoint_interval_steps": 500_000} where episodes are long.
       num_slots: how many slots training takes unless told otherwise, where many cost
@@ -75,7 +76,7 @@ class GameRecord:
         where it cannot share this one's packages; "" for this one.
       requirements: what `gamebridge env create` installs for it in an environment of its
         own, as pip takes it, such as ("gymnasium==1.4.0", "numpy>=2").
-      source: the file that wrappers, presets and training were read from, so that an error
+      source: the file that wrappers, presets and what follows them were read from, so that an error
         names its line; None where they are the plugin's own.
       plays_alone: whether it can be played with the default settings and nobody's help;
         `gamebridge matrix` passes over those that cannot.
@@ -87,6 +88,7 @@ class GameRecord:
     settings: type[Any] = NoSettings
     wrappers: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     presets: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    agent_wrappers: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     num_slots: int | Callable[[Any], int | None] | None = None
     is_scene: bool = False

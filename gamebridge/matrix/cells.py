@@ -75,7 +75,8 @@ def look(game: str, agents: Sequence[records.AgentRecord]) -> list[Cell]:
 
 def _join(record: records.GameRecord, agent: records.AgentRecord, game: contract_game.Game) -> Cell:
     try:
-        fitted, notes = fitting.fit(agent, game, tables.wrapper_settings(record, {}, None))
+        wrappers = tables.wrapper_settings(record, {}, None, agent.id)
+        fitted, notes = fitting.fit(agent, game, wrappers)
         settings = tables.presets(record, agent, fitted, lambda line: None)
         objection = agent.objection and agent.objection(
             fitted.observation_spec(),

@@ -21,11 +21,29 @@ _TABLES = ("game", "wrappers", "agent", "training", "workers", "supervision")
 
 
 def wrapper_settings(
-    record: records.GameRecord, wrappers: Mapping[str, Any], source: config.Source | None
+    record: records.GameRecord,
+    wrappers: Mapping[str, Any],
+    source: config.Source | None,
+    agent: str = "",
 ) -> WrapperSettings:
-    """Returns those that the game's record asks for, overruled by `wrappers`."""
-    config.convert(record.wrappers, WrapperSettings, path="wrappers", source=record.source)
-    values = config.merge(record.wrappers, wrappers)
+    """Returns those that the game's record asks for, overruled by `wrappers`.
+
+    Args:
+      record: of the game.
+      wrappers: what was asked for.
+      source: where that came from, for messages.
+      agent: who plays; "" for nobody that a record knows.
+
+    Raises:
+      ConfigError: a setting is unknown or has a wrong value.
+    """
+    values: Mapping[str, Any] = record.wrappers
+    config.convert(values, WrapperSettings, path="wrappers", source=record.source)
+    if agent in record.agent_wrappers:
+        suited, path = record.agent_wrappers[agent], f"agent_wrappers.{agent}"
+        config.convert(suited, WrapperSettings, path=path, source=record.source)
+        values = config.merge(values, suited)
+    values = config.merge(values, wrappers)
     return config.convert(values, WrapperSettings, path="wrappers", source=source)
 
 
@@ -36,7 +54,7 @@ def check_defaults(game_record: records.GameRecord, agent_record: records.AgentR
       ConfigError: names the place.
     """
     source = game_record.source
-    wrapper_settings(game_record, {}, source)
+    wrapper_settings(game_record, {}, source, agent_record.id)
     training_settings(game_record.training, source)
     preset = game_record.presets.get(agent_record.id, {})
     check_agent(agent_record, preset, f"presets.{agent_record.id}", source)
@@ -95,6 +113,8 @@ def presets(
 ) -> dict[str, Any]:
     """Returns the agent's settings that suit this game, and tells which were taken.
 
+    Those of the wrappers that suit the agent are in the game already, and told too.
+
     Args:
       game_record: of the game.
       agent_record: of the agent.
@@ -114,6 +134,10 @@ def presets(
             listed = ", ".join(f"{name}={value}" for name, value in preset.items())
             announce(f"Preset {owner}: {listed}")
             chosen = config.merge(chosen, preset)
+    suited = game_record.agent_wrappers.get(agent_record.id)
+    if suited:
+        listed = ", ".join(f"{name}={value}" for name, value in suited.items())
+        announce(f"Wrappers for {agent_record.id} and {game_record.id}: {listed}")
     return chosen
 
 

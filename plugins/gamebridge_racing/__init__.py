@@ -39,22 +39,28 @@ _PPO_MANY = {
 }
 # A step of the car takes a microsecond and a gradient two milliseconds: more steps for each.
 _SPARING: dict[str, Any] = {"train_interval": 8, "units": (128, 128), "reward_scale": 0.1}
-# Of seven values each for steering and pedal, or of fifteen actions: slow and long, with hardly
-# any chance left in it, since one wrong turn at speed ends at a wall.
+# Slow and long, with hardly any chance left in it, since one wrong turn at speed ends at a wall,
+# and ever smaller steps: near the limit one action is worth hardly more than the next. An action
+# lasts twice as long, which makes that difference greater, and two seconds are foreseen.
 _VALUES: dict[str, Any] = {
     "learning_rate": 2.5e-4,
+    "learning_rate_decay_steps": 1_000_000,
+    "gamma": 0.97,
     "train_interval": 4,
     "target_update_tau": 0.002,
     "replay_capacity": 400_000,
     "epsilon_steps": 50_000,
-    "epsilon_end": 0.01,
+    "epsilon_end": 0.02,
     "reward_scale": 0.1,
 }
-_BINS = {"action_bins": 7}
+_VALUES_WRAPPERS: dict[str, Any] = {"action_repeat": 2}
+# A bend is driven with a fifth of the steering; of the pedal all, nothing or the brake will do.
+_BINS: dict[str, Any] = {"action_bins": (11, 3)}
 # A quarter of the pixels still shows walls and gauges, and costs a quarter of the time.
 _PIXEL_WRAPPERS: dict[str, Any] = {
     "action_repeat": 2,
     "images": {"grey": True, "height": 48, "width": 48, "stack": 2},
+    **_BINS,
 }
 _PIXEL_PPO = {**_PPO, "num_epochs": 4}
 
@@ -71,6 +77,7 @@ def gamebridge_games() -> Iterator[GameRecord]:
                 settings=schema,
                 wrappers=_PIXEL_WRAPPERS if view == "pixels" else _BINS,
                 presets=_presets(track, view),
+                agent_wrappers=_agent_wrappers(view),
                 training={"checkpoint_interval_steps": 100_000 if view == "pixels" else 400_000},
                 num_slots=32,
             )
@@ -84,6 +91,10 @@ def _presets(track: str, view: settings.View) -> dict[str, dict[str, Any]]:
         **dict.fromkeys(("ddpg", "td3", "sac"), _SPARING),
         **dict.fromkeys(("dqn", "ddqn"), _VALUES),
     }
+
+
+def _agent_wrappers(view: settings.View) -> dict[str, dict[str, Any]]:
+    return {} if view == "pixels" else dict.fromkeys(("dqn", "ddqn"), _VALUES_WRAPPERS)
 
 
 @hookimpl

@@ -75,6 +75,7 @@ def _record(build: builds.Build) -> GameRecord:
         settings=settings.UnitySettings,
         wrappers=build.wrappers,
         presets=build.presets,
+        agent_wrappers=build.agent_wrappers,
         training=build.training,
         num_slots=functools.partial(_slots, build),
         is_scene=True,

@@ -60,7 +60,7 @@ class Description:
       executables: see that class; the only one that is found if left out.
       engine: how fast and how finely the player runs unless told otherwise.
       parameters: environment parameters unless told otherwise.
-      wrappers, presets, training: defaults as in `gamebridge.contract.GameRecord`.
+      wrappers, presets, agent_wrappers, training: defaults as in `gamebridge.contract.GameRecord`.
     """
 
     summary: str = ""
@@ -78,6 +78,7 @@ class Description:
     parameters: dict[str, Parameter] = dataclasses.field(default_factory=dict)
     wrappers: dict[str, Any] = dataclasses.field(default_factory=dict)
     presets: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    agent_wrappers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     training: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
+from gamebridge import errors
 from gamebridge.contract import AgentRecord, GameRecord
 from gamebridge.testing import fakes
 from gamebridge.training import tables
 from gamebridge.wrappers import preferences
+from gamebridge.wrappers.settings import WrapperSettings
 
 AGENT = AgentRecord(
     "one",
@@ -59,3 +63,30 @@ def test_the_games_own_preset_overrules_both_and_all_are_told():
         "Preset one for actions of form 'discrete': gamma=0.1, units=(1,)",
         "Preset one for toys/one: gamma=0.5",
     ]
+
+
+SUITED = GameRecord(
+    "toys/one",
+    "A game.",
+    make=list,
+    wrappers={"action_repeat": 4, "episode_limit": 50},
+    agent_wrappers={"one": {"action_repeat": 2, "action_bins": (5, 3)}},
+)
+
+
+def test_the_wrappers_of_an_agent_go_over_the_games_and_under_the_users():
+    def settings(agent, **asked):
+        return tables.wrapper_settings(SUITED, asked, None, agent)
+
+    assert settings("two") == WrapperSettings(action_repeat=4, episode_limit=50)
+    suited = WrapperSettings(action_repeat=2, action_bins=(5, 3), episode_limit=50)
+    assert settings("one") == suited
+    assert settings("one", action_repeat=1).action_repeat == 1
+    _, said = presets_for(fakes.Corridor(), agent_wrappers=SUITED.agent_wrappers)
+    assert said[1:] == ["Wrappers for one and toys/one: action_repeat=2, action_bins=(5, 3)"]
+
+
+def test_wrappers_of_an_agent_that_nothing_takes_are_named():
+    record = dataclasses.replace(SUITED, agent_wrappers={"one": {"action_repeat": 0}})
+    with pytest.raises(errors.ConfigError, match=r"'agent_wrappers\.one\.action_repeat'.* is 0"):
+        tables.check_defaults(record, AGENT)

@@ -64,6 +64,8 @@ difficulty = [[0, 0.0], [100000, 1.0]]
 action_repeat = 2
 [presets.ppo]
 learning_rate = 1e-3
+[agent_wrappers.dqn]
+action_bins = [11, 3]
 [training]
 checkpoint_interval_steps = 500000
 """
@@ -84,6 +86,7 @@ def test_a_build_toml_says_all_there_is_to_know(make):
     assert build.parameters == {"gravity": -9.81, "difficulty": ((0, 0.0), (100_000, 1.0))}
     assert build.wrappers == {"action_repeat": 2}
     assert build.presets == {"ppo": {"learning_rate": 1e-3}}
+    assert build.agent_wrappers == {"dqn": {"action_bins": [11, 3]}}
     assert build.training == {"checkpoint_interval_steps": 500_000}
 
 

@@ -117,6 +117,10 @@ def test_the_plugin_ships_its_build():
         ("[presets.ppo]\ngama = 1.0\n", "2: unknown key 'presets.ppo.gama'. Did you mean 'gamma'"),
         ("[presets.ppo]\ngamma = 2.0\n", "2: 'presets.ppo.gamma': gamma is 2.0; expected 0 to 1"),
         ("agents = 2\n[training]\nkeep_checkpoints = 0\n", "3: 'training.keep_checkpoints': "),
+        (
+            "[agent_wrappers.ppo]\naction_repeet = 2\n",
+            "2: unknown key 'agent_wrappers.ppo.action_repeet'. Did you mean 'action_repeat'",
+        ),
         ("[wrappers]\ngaurd = 'off'\n", "2: unknown key 'wrappers.gaurd'. Did you mean 'guard'"),
     ],
 )
