@@ -39,11 +39,21 @@ def sync(path: pathlib.Path) -> None:
 
 
 def free_mib(path: pathlib.Path) -> float:
-    """MiB that are free where a file or folder lies or is to be made.
+    """MiB that are free where a file or folder lies.
 
     Raises:
-      OSError: its disk cannot be looked at.
+      OSError: it is not there, or its disk cannot be looked at.
     """
-    while not path.exists():
-        path = path.parent
     return shutil.disk_usage(path).free / 2**20
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, a folder with all that is in it, or a link and not what it leads to.
+
+    Raises:
+      OSError: it cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

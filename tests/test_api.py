@@ -488,3 +488,9 @@ def test_a_plan_says_whether_training_overlaps_the_game(
     assert run.plan().run.seed == (seed or 0)
     gamebridge.resume(run, 120)
     assert run.plan().training["overlap"] is expected
+
+
+def test_a_log_that_cannot_be_written_is_an_error_of_storage(tmp_path):
+    (tmp_path / "run" / "train.log").mkdir(parents=True)
+    with pytest.raises(errors.StorageError, match=r"Cannot write .*train\.log: Is a directory"):
+        gamebridge.train("gym/CartPole-v1", "random", 100, tmp_path / "run", 2, 0)

@@ -223,6 +223,17 @@ def test_an_evaluator_that_cannot_play_leaves_validation_to_the_trainer(tmp_path
     assert "nothing to play with" in (run / "train.log").read_text()
 
 
+def test_an_evaluator_that_does_not_keep_up_is_told_of_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(following, "_PROGRAM", "import time; time.sleep(600)")
+    run = tmp_path / "run"
+    often = {**SETTINGS["training"], "checkpoint_interval_steps": 20}
+    gamebridge.train(
+        "toys/corridor", "random", 3000, run, 2, 7, {**SETTINGS, "training": often, "agent": {}}
+    )
+    assert (run / "train.log").read_text().count("judged none of the last 10 checkpoints") == 1
+    assert saved_steps(run, "best") == saved_steps(run)[-1:]
+
+
 def test_episodes_are_needed_and_a_run_that_is_resumed_keeps_its_evaluator(tmp_path, capsys):
     with pytest.raises(ValueError, match="evaluator is true, but validation_episodes is 0"):
         training_settings.TrainingSettings(evaluator=True, validation_episodes=0)

@@ -102,7 +102,7 @@ def train(
     with contextlib.ExitStack() as opened:
         opened.callback(game.close)
         fitted = sittings.fit(agent_record, game, wrappers, announce)
-        presets = tables.presets(game_record, agent_record, fitted, announce)
+        presets = tables.presets(game_record, agent_record, fitted, given, announce)
         chosen = config.merge(presets, given["agent"])
         plan = runs.Plan(
             run=run_settings,

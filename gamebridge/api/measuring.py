@@ -67,7 +67,7 @@ def bench(
         # These load TensorFlow, which waits until the game alone was measured.
         from gamebridge.training import runs, sittings
 
-        presets = tables.presets(record, agent_record, fitted, announce)
+        presets = tables.presets(record, agent_record, fitted, given, announce)
         chosen = config.merge(presets, given["agent"])
         plan = runs.Plan(
             run=runs.RunSettings(game_id, agent_record.id, steps, 0, num_slots),

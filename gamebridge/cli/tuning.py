@@ -51,13 +51,14 @@ def tune(
 
     Trains again and again with other settings, gives up early what does worse than most, and
     writes the best to best.toml, which `train --config` takes. The first training has the
-    defaults. What --set or --config say of the agent is not searched for.
+    defaults and presets. What --set or --config say of the agent is not searched for.
 
     The same command goes on with a study that was stopped, or makes it longer by --trials.
     """
     terminal: terminals.Terminal = context.obj
     from gamebridge import opening
     from gamebridge.training import runs
+    from gamebridge.tuning import standard
     from gamebridge.tuning import study as studies
 
     with terminal.foreign_code():
@@ -72,6 +73,7 @@ def tune(
             request.run,
             request.settings,
             found.find_agent(request.run.agent),
+            standard.settings(request.run, request.settings),
             terminal.say,
         ).search(trials, jobs)
     if as_json:

@@ -102,13 +102,19 @@ class GameRecord:
 
         Raises:
           ValueError: the id is not of the form "<plugin>/<thing>".
-          TypeError: `make` cannot be called or `settings` is not a dataclass.
+          TypeError: `make` cannot be called, `settings` is not a dataclass, or defaults are no
+            mappings.
         """
         if not isinstance(self.id, str) or not _GAME_ID.fullmatch(self.id):
             raise ValueError(
                 f"game id {self.id!r}: expected '<plugin>/<thing>', such as 'racing/oval'."
             )
         _check_record(self.id, self.make, self.settings)
+        for name in ("wrappers", "training", "presets", "agent_wrappers"):
+            _check_mapping(self.id, name, getattr(self, name))
+        for name in ("presets", "agent_wrappers"):
+            for agent, table in getattr(self, name).items():
+                _check_mapping(self.id, f"{name}[{agent!r}]", table)
 
     def slots_with(self, settings: Any) -> int | None:
         """Returns `num_slots` for an instance of the settings class."""
@@ -260,6 +266,11 @@ class CommandRecord:
             raise ValueError(f"command name {self.name!r}: expected lower case, such as 'builds'.")
         if not callable(self.make):
             raise TypeError(f"'{self.name}': make is {self.make!r}, which cannot be called.")
+
+
+def _check_mapping(record_id: str, name: str, table: object) -> None:
+    if not isinstance(table, Mapping):
+        raise TypeError(f"'{record_id}': {name} is {table!r}; expected a mapping of settings.")
 
 
 def _check_record(record_id: str, make: object, settings: object) -> None:

@@ -297,6 +297,6 @@ def check_frame(frame: object, shape: tuple[int, ...] | None, label: str) -> Non
 
 def _free_space(path: pathlib.Path) -> str:
     try:
-        return f"{files.free_mib(path):,.0f} MiB are free there"
+        return f"{files.free_mib(path.parent):,.0f} MiB are free there"
     except OSError:
         return f"the folder '{path.parent}' cannot be read"

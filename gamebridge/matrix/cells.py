@@ -77,7 +77,7 @@ def _join(record: records.GameRecord, agent: records.AgentRecord, game: contract
     try:
         wrappers = tables.wrapper_settings(record, {}, None, agent.id)
         fitted, notes = fitting.fit(agent, game, wrappers)
-        settings = tables.presets(record, agent, fitted, lambda line: None)
+        settings = tables.presets(record, agent, fitted, {}, lambda line: None)
         objection = agent.objection and agent.objection(
             fitted.observation_spec(),
             fitted.action_spec(),

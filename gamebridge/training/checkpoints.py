@@ -83,7 +83,7 @@ class Checkpoints:
         for which in ("checkpoints", "best", "replay"):
             for path in (self._folder / which).glob(f"{files.TEMPORARY}*"):
                 _LOG.info("removing the half-written %s", path.name)
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                files.remove(path)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Saves a checkpoint at `step` with JSON `state` beside it; prunes older ones.
@@ -101,8 +101,8 @@ class Checkpoints:
             self.sweep()
             raise errors.StorageError(
                 f"Cannot save the checkpoint of step {step:,} in {self._folder}: "
-                f"{manifests.cause(error)} ({files.free_mib(self._folder):,.0f} MiB free). Older "
-                "checkpoints are intact; free space or make the folder writable, then resume."
+                f"{manifests.cause(error)} ({_free(self._folder)}). Older checkpoints are intact; "
+                "free space or make the folder writable, then resume."
             ) from error
 
     def save_best(self, step: int, state: dict[str, Any]) -> None:
@@ -225,7 +225,7 @@ class Checkpoints:
         """Removes checkpoints after `step`: those that a resume had to walk past."""
         for path in _step_folders(self._folder / "checkpoints"):
             if int(path.name[5:]) > step:
-                shutil.rmtree(path)
+                files.remove(path)
 
     def _write(
         self,
@@ -244,7 +244,7 @@ class Checkpoints:
     def _prune(self) -> None:
         folders = _step_folders(self._folder / "checkpoints")
         for path in folders[: -self._keep]:
-            shutil.rmtree(path)
+            files.remove(path)
         if self._segments:
             kept = folders[-self._keep :]
             self._segments.prune({one["name"] for path in kept for one in _segments_of(path)})
@@ -294,9 +294,15 @@ def _finish(
     manifests.write(temporary, step, state, saved_segments)
     target = temporary.parent / _name(step)
     if target.exists():
-        shutil.rmtree(target)
+        files.remove(target)
     os.rename(temporary, target)
     files.sync(temporary.parent)
+
+
+def _free(folder: pathlib.Path) -> str:
+    while not folder.exists():
+        folder = folder.parent
+    return f"{files.free_mib(folder):,.0f} MiB free"
 
 
 def _segments_of(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -312,7 +318,7 @@ def _name(step: int) -> str:
 def _keep_only(parent: pathlib.Path, step: int) -> None:
     for path in _step_folders(parent):
         if path.name != _name(step):
-            shutil.rmtree(path)
+            files.remove(path)
 
 
 def _link(path: pathlib.Path, target: pathlib.Path) -> None:

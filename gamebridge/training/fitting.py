@@ -143,7 +143,7 @@ def _bins(
         if num_floats and len(asked) != num_floats:
             raise errors.FitError(
                 f"wrappers.action_bins is {list(asked)}, and the action of {game.name} has "
-                f"{num_floats} floats: give it as many numbers, or one for all of them."
+                f"{num_floats} of such numbers: give it as many, or one for all of them."
             )
         return list(asked[:num_floats])
     if asked is not None:
@@ -167,11 +167,11 @@ def _obstacle(
             "between. Set wrappers.action_bound, or choose ppo."
         )
     if "discrete" in gives and num_combinations > wrappers.max_actions:
-        enough = (
-            f"Set wrappers.max_actions to {num_combinations}, or choose"
-            if num_combinations <= _MOST_VALUES
-            else "Choose"
-        )
+        enough = "Choose"
+        if num_combinations <= _MOST_VALUES:
+            enough = f"Set wrappers.max_actions to {num_combinations}, or choose"
+        elif wrappers.action_bins is not None:
+            enough = "Set smaller wrappers.action_bins, or choose"
         return (
             f", which makes {num_combinations:,} combinations; wrappers.max_actions allows "
             f"{wrappers.max_actions:,}. {enough} another agent (`gamebridge agents`)."

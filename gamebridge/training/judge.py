@@ -7,6 +7,7 @@ training and reads what that one writes.
 
 from __future__ import annotations
 
+import logging
 import pathlib
 import time
 from typing import Any
@@ -18,6 +19,11 @@ from gamebridge.training import curve as curves
 from gamebridge.training import evaluator as evaluators
 from gamebridge.training import settings as training_settings
 from gamebridge.wrappers import episodes as episode_logs
+
+_LOG = logging.getLogger(__name__)
+
+# An evaluator that was not heard of for so many checkpoints keeps no best.
+_MANY_PASSED = 10
 
 
 class Judge:
@@ -54,6 +60,7 @@ class Judge:
         self._evaluator = evaluator
         self._curve = curves.Curve(folder)
         self._num_heard = 0
+        self._num_passed = 0
         self.best: float | None = None
         self.newest: float | None = None
 
@@ -101,6 +108,15 @@ class Judge:
         checkpoint that tells of a best one that was never saved.
         """
         is_here = self._evaluator is None or self._evaluator.is_lost
+        if not is_here:
+            self._num_passed += 1
+            if self._num_passed == _MANY_PASSED:
+                _LOG.warning(
+                    "the evaluator judged none of the last %d checkpoints: it takes what others "
+                    "leave of the processor. The last one is judged at the end; with "
+                    "--no-evaluator each is, and training waits for it",
+                    _MANY_PASSED,
+                )
         point = None
         if is_here and stop.signal_number is None and self._settings.validation_episodes:
             point = self._validate(step, stop)
@@ -155,6 +171,7 @@ class Judge:
         """Reports what is new in the curve, as of now: steps never go back in a run's metrics."""
         points = self._curve.points()
         for point in points[self._num_heard :]:
+            self._num_passed = 0
             self._note(point)
             values = {"validation_return": point.return_mean, "validation_step": point.step}
             log.report(step, {**values, **metrics.restarts(self._game)})

@@ -62,7 +62,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
             raise Damaged(f"its format is {manifest['format']}, this gamebridge reads {_FORMAT}")
         if manifest.pop("sha256") != seal(manifest):
             raise Damaged("its manifest has changed since it was saved")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"its manifest cannot be read ({cause(error)})") from error
     return dict(manifest)
 

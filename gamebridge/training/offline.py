@@ -78,6 +78,31 @@ class OfflineLearner(learners.Learner):
         """Returns the sum of the rows' losses and their number, float32; learns nothing."""
 
 
+def check_pace(folder: str, action_repeat: int) -> None:
+    """Refuses episodes whose actions lasted other than those that are to be learned.
+
+    Args:
+      folder: of the episodes; "" where none was named.
+      action_repeat: steps of the game that an action lasts in this training.
+
+    Raises:
+      ConfigError: there are none, or they last other.
+      StorageError: they cannot be read.
+    """
+    if not folder:
+        return
+    # Loads Arrow, which other trainings have no use for.
+    from gamebridge.evaluation import saved_episodes
+
+    wrappers = saved_episodes.SavedEpisodes(folder).origin.get("wrappers", {})
+    theirs = wrappers.get("action_repeat", 1)
+    if theirs != action_repeat:
+        raise errors.ConfigError(
+            f"An action of the episodes in {folder} lasts {theirs} steps of the game, and one of "
+            f"this training {action_repeat}. Give --set wrappers.action_repeat={theirs}."
+        )
+
+
 class OfflineDriver(drivers.Driver):
     """Reads blocks, and trains on them in one graph function."""
 

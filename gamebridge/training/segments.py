@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gamebridge import files
+from gamebridge import errors, files
 from gamebridge.contract.specs import Array
 from gamebridge.training import manifests, stores
 
@@ -86,8 +86,15 @@ class Segments:
 
         Raises:
           Damaged: one is not.
+          StorageError: they are of another number of slots.
         """
         for segment in segments:
+            saved, now = len(segment["stop"]), self._replay.num_slots
+            if saved != now:
+                raise errors.StorageError(
+                    f"{self.folder} was saved by a run of {saved} slots, and this one has {now}. "
+                    f"Give run.num_slots = {saved} in run.toml back, or start a new run."
+                )
             manifests.check(self.folder / segment["name"], segment)
 
     def restore(self, segments: list[dict[str, Any]]) -> None:

@@ -15,7 +15,15 @@ from gamebridge import config, errors
 from gamebridge.contract import game as games
 from gamebridge.contract import records, seeding
 from gamebridge.tf import environment
-from gamebridge.training import checkpoints, fitting, runs, session, tables, trained_specs
+from gamebridge.training import (
+    checkpoints,
+    fitting,
+    offline,
+    runs,
+    session,
+    tables,
+    trained_specs,
+)
 from gamebridge.training import evaluator as evaluators
 from gamebridge.wrappers import episodes
 from gamebridge.wrappers.settings import WrapperSettings
@@ -47,10 +55,13 @@ def make_session(
     is_seeded: bool = True,
 ) -> session.Session:
     """Brings agent and game together for training; nothing is restored or stepped yet."""
+    learner = make_learner(agent_record, plan, game)
+    if isinstance(learner, offline.OfflineLearner):
+        offline.check_pace(learner.episode_use.folder, tables.planned_wrappers(plan).action_repeat)
     return session.Session(
         run,
         episodes.EpisodeLog(game),
-        make_learner(agent_record, plan, game),
+        learner,
         plan.run.seed,
         tables.training_settings(plan.training, None),
         watch,
@@ -148,7 +159,13 @@ def restore_best(run: runs.Run, learner: Any) -> int:
 
 @contextlib.contextmanager
 def _log_file(path: pathlib.Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    try:
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise errors.StorageError(
+            f"Cannot write {path}: {error.strerror}. Free space or make it a file that can be "
+            "written."
+        ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger, everybody = logging.getLogger("gamebridge"), logging.getLogger()
     before = logger.level

@@ -109,16 +109,19 @@ def presets(
     game_record: records.GameRecord,
     agent_record: records.AgentRecord,
     game: games.Game,
+    given: Mapping[str, Mapping[str, Any]],
     announce: Callable[[str], None],
 ) -> dict[str, Any]:
     """Returns the agent's settings that suit this game, and tells which were taken.
 
     Those of the wrappers that suit the agent are in the game already, and told too.
+    What is given is not told: it is not taken.
 
     Args:
       game_record: of the game.
       agent_record: of the agent.
       game: as the agent plays it.
+      given: tables of settings that overrule them.
       announce: told in a line each which presets were taken.
     """
     leaves = specs.leaves(game.observation_spec())
@@ -131,14 +134,23 @@ def presets(
         (f"{agent_record.id} for {game_record.id}", game_record.presets.get(agent_record.id)),
     ):
         if preset:
-            listed = ", ".join(f"{name}={value}" for name, value in preset.items())
-            announce(f"Preset {owner}: {listed}")
+            _tell(f"Preset {owner}", preset, given.get("agent", {}), announce)
             chosen = config.merge(chosen, preset)
-    suited = game_record.agent_wrappers.get(agent_record.id)
-    if suited:
-        listed = ", ".join(f"{name}={value}" for name, value in suited.items())
-        announce(f"Wrappers for {agent_record.id} and {game_record.id}: {listed}")
+    suited = game_record.agent_wrappers.get(agent_record.id, {})
+    what = f"Wrappers for {agent_record.id} and {game_record.id}"
+    _tell(what, suited, given.get("wrappers", {}), announce)
     return chosen
+
+
+def _tell(
+    what: str,
+    taken: Mapping[str, Any],
+    overruled: Mapping[str, Any],
+    announce: Callable[[str], None],
+) -> None:
+    told = [f"{name}={value}" for name, value in taken.items() if name not in overruled]
+    if told:
+        announce(f"{what}: {', '.join(told)}")
 
 
 def checked(

@@ -1,8 +1,8 @@
 """Searches: which settings of an agent are looked for, and where.
 
 An agent's record says so itself (`AgentRecord.search`), or it is derived from the names of its
-settings: learning rates around their default, the others where RL Baselines3 Zoo looks for
-them (rl_zoo3/hyperparams_opt.py).
+settings: learning rates around what a training without a search has, the others where RL
+Baselines3 Zoo looks for them (rl_zoo3/hyperparams_opt.py).
 """
 
 from __future__ import annotations
@@ -34,21 +34,24 @@ _DERIVED: Space = {
     "exploration_noise": Range(0.05, 0.5),
     "epsilon_end": Range(0.01, 0.2),
 }
-# Of what a learning rate is by default: from so many times less to so many times more.
+# Of what a learning rate is without a search: from so many times less to so many times more.
 _LESS, _MORE = 30.0, 10.0
 
 
-def space(record: records.AgentRecord, fixed: Collection[str]) -> dict[str, Any]:
+def space(
+    record: records.AgentRecord, fixed: Collection[str], standard: Mapping[str, Any]
+) -> dict[str, Any]:
     """Returns a range or a tuple of choices for each setting that is looked for.
 
     Args:
       record: the agent's.
       fixed: names of settings that are not to be looked for.
+      standard: the agent's settings where nothing is tuned.
 
     Raises:
       ConfigError: nothing is left to look for.
     """
-    found: dict[str, Any] = dict(record.search) or _derived(record.settings)
+    found: dict[str, Any] = dict(record.search) or _derived(standard)
     left = {name: where for name, where in found.items() if name not in fixed}
     if not left:
         why = f": {', '.join(found)} is set" if found else ""
@@ -74,23 +77,27 @@ def distributions(wanted: Space) -> dict[str, BaseDistribution]:
     return found
 
 
-def _derived(settings: type[Any]) -> dict[str, Any]:
+def _derived(standard: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, default in _defaults(settings).items():
+    for name, default in standard.items():
         if name == "learning_rate":
             least, most = default / _LESS, default * _MORE
             found[name] = Range(_rounded(least), _rounded(most), is_log=True)
         elif name in _DERIVED:
             where = _DERIVED[name]
-            # The defaults are the first trial.
-            found[name] = where if isinstance(where, Range) else tuple(sorted({*where, default}))
+            # The standard is the first trial.
+            if isinstance(where, Range):
+                low, high = min(where.low, default), max(where.high, default)
+                found[name] = dataclasses.replace(where, low=low, high=high)
+            else:
+                found[name] = tuple(sorted({*where, default}))
     return found
 
 
-def first(settings: type[Any], wanted: Space) -> dict[str, Any]:
-    """Returns the defaults of what is looked for, where they are among what is."""
+def first(standard: Mapping[str, Any], wanted: Space) -> dict[str, Any]:
+    """Returns the standard of what is looked for, where it is among what is."""
     found = {}
-    for name, default in _defaults(settings).items():
+    for name, default in standard.items():
         where = wanted.get(name, ())
         is_within = (
             where.low <= default <= where.high if isinstance(where, Range) else default in where
@@ -98,10 +105,6 @@ def first(settings: type[Any], wanted: Space) -> dict[str, Any]:
         if is_within:
             found[name] = default
     return found
-
-
-def _defaults(settings: type[Any]) -> dict[str, Any]:
-    return {field.name: field.default for field in dataclasses.fields(settings)}
 
 
 def _rounded(value: float) -> float:

@@ -73,6 +73,7 @@ class Study:
         run: runs.RunSettings,
         tables: Mapping[str, Mapping[str, Any]],
         agent: records.AgentRecord,
+        standard: Mapping[str, Any],
         announce: Callable[[str], None],
     ) -> None:
         """Begins a study, or opens the one that is in `folder`.
@@ -82,6 +83,7 @@ class Study:
           run: the game, the agent, and the steps of each trial.
           tables: settings that all trials have; of the agent's, those are not looked for.
           agent: the agent's record.
+          standard: the agent's settings where nothing is tuned, which are tried first.
           announce: told in a line each what a trial brought.
 
         Raises:
@@ -96,8 +98,8 @@ class Study:
             )
         self._folder, self._run, self._announce = folder, run, announce
         fixed = self._tables.get("agent", {})
-        self._space = searches.space(agent, fixed)
-        self._first = searches.first(agent.settings, self._space)
+        self._space = searches.space(agent, fixed, standard)
+        self._first = searches.first(standard, self._space)
         self._running: list[_Running] = []
         self._study: Any = None
 

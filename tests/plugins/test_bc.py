@@ -182,6 +182,27 @@ def test_actions_are_saved_as_the_run_was_told_to_cut_them(tmp_path):
     assert {float(abs(one)) for episode in episodes for one in episode.action.flat} == {1.0}
 
 
+def test_actions_that_lasted_other_than_those_that_are_learned_are_refused(tmp_path):
+    gamebridge.demonstrate(
+        "toys/corridor", right, tmp_path / "saved", 4, wrappers={"action_repeat": 2}
+    )
+
+    def learn(action_repeat):
+        return gamebridge.train(
+            "toys/corridor", "bc", 500, tmp_path / "run", 2, 0,
+            {
+                "agent": {"episodes": str(tmp_path / "saved")},
+                "training": TRAINING,
+                "wrappers": {"action_repeat": action_repeat},
+            },
+        )  # fmt: skip
+
+    with pytest.raises(errors.ConfigError, match=r"lasts 2 .* training 1\. .*action_repeat=2"):
+        learn(1)
+    assert not (tmp_path / "run").exists()
+    learn(2)
+
+
 @pytest.mark.parametrize("function", ["evaluate", "demonstrate"])
 def test_a_folder_with_something_in_it_is_refused_before_anything_is_played(tmp_path, function):
     (tmp_path / "mine").write_text("mine")

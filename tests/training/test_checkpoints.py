@@ -226,7 +226,9 @@ def test_a_damaged_newest_checkpoint_is_walked_past_and_named(saved, pattern, da
     assert f"{line}; going on from step-000000000200" in caplog.messages
 
 
-@pytest.mark.parametrize("text", ["[]", "3", '{"format": 1}', '{"format": 2}', "null"])
+@pytest.mark.parametrize(
+    "text", ["[]", "[" * 100_000, "3", '{"format": 1}', '{"format": 2}', "null"]
+)
 def test_a_manifest_that_is_none_is_damage(saved, text):
     folder, _ = saved
     (step_folder(folder, 300) / "manifest.json").write_text(text)
@@ -503,3 +505,31 @@ def test_stacks_of_an_older_gamebridge_are_told_and_given_up(tmp_path):
     lost = restoring.restore().lost
     assert "replay" in lost[-1]
     assert not new.num_added.any()
+
+
+def test_rows_of_another_number_of_slots_are_refused_with_both(saved):
+    folder, _ = saved
+    manifest_path = step_folder(folder, 300) / "manifest.json"
+    manifest = json.loads(manifest_path.read_text())
+    for segment in manifest["segments"]:
+        segment["start"], segment["stop"] = segment["start"][:1], segment["stop"][:1]
+    del manifest["sha256"]
+    manifest["sha256"] = manifests.seal(manifest)
+    manifest_path.write_text(json.dumps(manifest))
+    with pytest.raises(errors.StorageError, match=r"1 slots, and this one has \d\. Give run\.num"):
+        State(folder).checkpoints.restore()
+
+
+def test_links_are_swept_and_pruned_and_what_they_lead_to_stays(saved, tmp_path_factory):
+    folder, _ = saved
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "step"
+    oldest = step_folder(folder, 100)
+    shutil.move(oldest, elsewhere)
+    oldest.symlink_to(elsewhere)
+    (folder / "checkpoints" / ".tmp-link").symlink_to(elsewhere)
+    state = State(folder)
+    state.checkpoints.sweep()
+    assert not list(folder.rglob(".tmp-*"))
+    assert state.checkpoints.restore().step == 300
+    state.save(400)
+    assert not oldest.is_symlink() and (elsewhere / "manifest.json").exists()

@@ -132,9 +132,13 @@ def test_the_settings_say_how_finely_floats_are_cut():
     assert fitting.fit(CONTINUOUS, game(spec), WrapperSettings(action_bins=(2,)))[1] == []
 
 
-def test_values_for_another_number_of_floats_are_refused():
+def test_values_that_are_too_many_or_for_other_floats_are_refused():
     spec = specs.box((2,), -1.0, 1.0)
-    with pytest.raises(errors.FitError, match=r"action_bins is \[5, 5, 5\], and .* has 2 floats"):
+    with pytest.raises(
+        errors.FitError, match=r"1,048,576 comb.* Set smaller wrappers\.action_bins"
+    ):
+        fitting.fit(DISCRETE, game(spec), WrapperSettings(action_bins=(1024, 1024)))
+    with pytest.raises(errors.FitError, match=r"is \[5, 5, 5\], and the action .* has 2 of such"):
         fitting.fit(DISCRETE, game(spec), WrapperSettings(action_bins=(5, 5, 5)))
 
 

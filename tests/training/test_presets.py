@@ -26,10 +26,10 @@ AGENT = AgentRecord(
 )
 
 
-def presets_for(game, **more):
+def presets_for(game, given=None, **more):
     said = []
     record = GameRecord("toys/one", "A game.", make=list, **more)
-    return tables.presets(record, AGENT, game, said.append), said
+    return tables.presets(record, AGENT, game, given or {}, said.append), said
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,28 @@ def test_the_wrappers_of_an_agent_go_over_the_games_and_under_the_users():
     assert said[1:] == ["Wrappers for one and toys/one: action_repeat=2, action_bins=(5, 3)"]
 
 
+def test_what_is_overruled_is_not_told():
+    given = {"agent": {"units": (2,)}, "wrappers": {"action_repeat": 1, "action_bins": 7}}
+    found, said = presets_for(fakes.Corridor(), given, agent_wrappers=SUITED.agent_wrappers)
+    assert found["units"] == (1,)  # what is given goes over it later
+    assert said == ["Preset one for actions of form 'discrete': gamma=0.1"]
+
+
 def test_wrappers_of_an_agent_that_nothing_takes_are_named():
     record = dataclasses.replace(SUITED, agent_wrappers={"one": {"action_repeat": 0}})
     with pytest.raises(errors.ConfigError, match=r"'agent_wrappers\.one\.action_repeat'.* is 0"):
         tables.check_defaults(record, AGENT)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"agent_wrappers": None}, "agent_wrappers is None; expected a mapping"),
+        ({"agent_wrappers": {"dqn": 3}}, r"agent_wrappers\['dqn'\] is 3; expected a mapping"),
+        ({"presets": {"dqn": "fast"}}, r"presets\['dqn'\] is 'fast'; expected a mapping"),
+        ({"wrappers": 4}, "wrappers is 4; expected a mapping"),
+    ],
+)
+def test_defaults_that_are_no_mappings_are_refused_where_the_record_is_made(wrong, said):
+    with pytest.raises(TypeError, match=f"'toys/one': {said}"):
+        GameRecord("toys/one", "A game.", make=list, **wrong)

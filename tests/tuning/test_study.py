@@ -3,6 +3,7 @@ quick program, but for one."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -17,9 +18,10 @@ import pytest
 import gamebridge_agents
 from gamebridge import cli, config, errors, opening
 from gamebridge.cli import requests
+from gamebridge.contract import Range
 from gamebridge.training import runs
+from gamebridge.tuning import searches, standard, trials
 from gamebridge.tuning import study as studies
-from gamebridge.tuning import trials
 
 # Ten checkpoints of the return that the line says; `number` is that of the trial.
 PROGRAM = """
@@ -47,7 +49,8 @@ def plays(monkeypatch, value="-abs(rate - 0.001)", then="pass"):
 
 def make(folder, said=None, steps=100, tables=TABLES):
     run = runs.RunSettings("toys/corridor", "dqn", steps)
-    return studies.Study(folder, run, tables, AGENT, (said if said is not None else []).append)
+    say = (said if said is not None else []).append
+    return studies.Study(folder, run, tables, AGENT, dataclasses.asdict(AGENT.settings()), say)
 
 
 def settings_of(folder, number):
@@ -191,3 +194,19 @@ def test_the_command_trains_and_says_how_to_go_on(tmp_path, monkeypatch, toy_plu
     assert plan.agent["units"] == [8]
     assert cli.main([*command, "--set", "agent.gama=1"]) == 2
     assert "gama" in capsys.readouterr().err
+
+
+def test_the_first_trial_is_what_train_would_do_by_itself():
+    run = runs.RunSettings("gym/Pendulum-v1", "dqn", 100)
+    found = standard.settings(run, {"agent": {"gamma": 0.5}})
+    # Those of the preset, of the default, and what is asked.
+    assert (found["learning_rate"], found["batch_size"], found["gamma"]) == (1e-3, 64, 0.5)
+    assert found["num_steps"] == 1
+
+
+def test_a_setting_beyond_the_usual_range_is_within_what_is_looked_for():
+    own = {"exploration_noise": 0.9, "gamma": 0.93}
+    found = searches.space(AGENT, (), own)
+    assert found["exploration_noise"] == Range(0.05, 0.9)
+    assert 0.93 in found["gamma"]
+    assert searches.first(own, found) == own
