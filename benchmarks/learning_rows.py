@@ -67,8 +67,8 @@ def _lander(agent: str, steps: int, kind: str = "") -> Row:
     return Row(f"gym/LunarLander{kind}-v3", agent, steps, 10_000, 200.0)
 
 
-def _oval(agent: str, steps: int) -> Row:
-    return Row("racing/oval", agent, steps, 100_000, None)
+def _oval(agent: str, steps: int, every: int = 100_000) -> Row:
+    return Row("racing/oval", agent, steps, every, None)
 
 
 ROWS: dict[str, Row] = {
@@ -86,12 +86,12 @@ ROWS: dict[str, Row] = {
     "cartpole-dqn-rnn": _cart_pole("dqn-rnn", 50_000),
     "cartpole-ppo-rnn": _cart_pole("ppo-rnn", 100_000),
     "cartpole-sac": _cart_pole("sac", 60_000),
-    "cartpole-td3": _cart_pole("td3", 60_000),
+    "cartpole-td3": _cart_pole("td3", 100_000),
     "pendulum-dqn": _pendulum("dqn", 20_000, 1_000),
     "lander-continuous-sac": _lander("sac", 200_000, "Continuous"),
     "lander-continuous-td3": _lander("td3", 200_000, "Continuous"),
     "oval-ppo": _oval("ppo", 1_500_000),
     "oval-sac": _oval("sac", 800_000),
     "oval-td3": _oval("td3", 1_000_000),
-    "oval-dqn": _oval("dqn", 1_500_000),
+    "oval-dqn": _oval("dqn", 1_500_000, 50_000),
 }

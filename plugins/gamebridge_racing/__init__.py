@@ -41,16 +41,16 @@ _PPO_MANY = {
 _SPARING: dict[str, Any] = {"train_interval": 8, "units": (128, 128), "reward_scale": 0.1}
 # Slow and long, with hardly any chance left in it, since one wrong turn at speed ends at a wall,
 # and ever smaller steps: near the limit one action is worth hardly more than the next. An action
-# lasts twice as long, which makes that difference greater, and two seconds are foreseen.
+# lasts twice as long, which makes that difference greater.
 _VALUES: dict[str, Any] = {
     "learning_rate": 2.5e-4,
-    "learning_rate_decay_steps": 1_000_000,
-    "gamma": 0.97,
+    "learning_rate_decay_steps": 1_500_000,
+    "gamma": 0.98,
     "train_interval": 4,
     "target_update_tau": 0.002,
     "replay_capacity": 400_000,
     "epsilon_steps": 50_000,
-    "epsilon_end": 0.02,
+    "epsilon_end": 0.01,
     "reward_scale": 0.1,
 }
 _VALUES_WRAPPERS: dict[str, Any] = {"action_repeat": 2}
