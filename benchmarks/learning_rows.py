@@ -86,7 +86,7 @@ ROWS: dict[str, Row] = {
     "cartpole-dqn-rnn": _cart_pole("dqn-rnn", 50_000),
     "cartpole-ppo-rnn": _cart_pole("ppo-rnn", 100_000),
     "cartpole-sac": _cart_pole("sac", 60_000),
-    "cartpole-td3": _cart_pole("td3", 100_000),
+    "cartpole-td3": _cart_pole("td3", 60_000),
     "pendulum-dqn": _pendulum("dqn", 20_000, 1_000),
     "lander-continuous-sac": _lander("sac", 200_000, "Continuous"),
     "lander-continuous-td3": _lander("td3", 200_000, "Continuous"),
