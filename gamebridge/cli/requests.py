@@ -119,16 +119,14 @@ def check(request: TrainRequest, host: Host) -> None:
     from gamebridge.training import settings as training_settings
     from gamebridge.training import tables
     from gamebridge.workers import settings as worker_settings
-    from gamebridge.wrappers import settings as wrapper_settings
 
     game, agent = host.find_game(request.run.game), host.find_agent(request.run.agent)
     tables.check_defaults(game, agent)
-    suited = config.merge(game.wrappers, game.agent_wrappers.get(agent.id, {}))
-    wrappers = config.merge(suited, request.settings.get("wrappers", {}))
+    wrappers = request.settings.get("wrappers", {})
+    tables.wrapper_settings(game, wrappers, request.source, agent.id)
     training = config.merge(game.training, request.settings.get("training", {}))
     given: tuple[tuple[str, Any, type[Any]], ...] = (
         ("game", request.settings.get("game", {}), game.settings),
-        ("wrappers", wrappers, wrapper_settings.WrapperSettings),
         ("training", training, training_settings.TrainingSettings),
         ("workers", request.settings.get("workers", {}), worker_settings.WorkerSettings),
         (
